@@ -1,0 +1,122 @@
+"""Batch -> scores: normalise, views, any engine's logits, average, calibrate; and the self-test.
+
+Tuning, evaluation and serving all score through `score_batch`, so a threshold is tuned on
+exactly what is served. Axes: N images, V views, F findings, h x w feature map.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from service.core.artifact import GOLDEN, Artifact, read_golden
+from service.core.errors import SelfTestFailed
+from service.core.intake import read_radiograph
+from service.core.preprocess import PreprocessSpec, normalise, preprocess
+from service.core.radiograph import Pixels
+from service.core.tta import TtaView, average_attention, average_logits, build_views
+
+Scalars = NDArray[np.float32]
+
+
+class Forward(Protocol):
+    """What every engine can do."""
+
+    def __call__(self, batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
+        """(M, 1, S, S) normalised -> logits (M, F) and maps (M, F, h, w), any M."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that stands between an engine's logits and a probability."""
+
+    preprocess: PreprocessSpec
+    views: tuple[TtaView, ...]
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One radiograph's result.
+
+    Attributes
+    ----------
+    probabilities
+        (F,), calibrated, sum to 1.
+    tta_spread
+        (F,), standard deviation over the views of the calibrated probability; 0 for one view.
+    attention
+        (F, h, w) class activation map in logits; positive speaks for the finding.
+    """
+
+    probabilities: Scalars
+    tta_spread: Scalars
+    attention: Scalars = field(repr=False)
+
+
+def recipe_of(artifact: Artifact) -> Recipe:
+    """The scoring recipe that the manifest prescribes."""
+    manifest = artifact.manifest
+    return Recipe(manifest.preprocess, manifest.views, manifest.calibration.temperature)
+
+
+def score_batch(batch_nchw: Pixels, forward: Forward, recipe: Recipe) -> tuple[Scores, ...]:
+    """Score preprocessed radiographs (N, 1, S, S); the answer is in the same order."""
+    logits_mf, maps_mfhw = forward(build_views(normalise(batch_nchw, recipe.preprocess), recipe.views))
+    mean_nf, views_vnf = average_logits(logits_mf, len(recipe.views))
+    probabilities_nf = calibrate(mean_nf, recipe.temperature)
+    spread_nf = calibrate(views_vnf, recipe.temperature).std(axis=0)
+    attention_nfhw = average_attention(maps_mfhw, recipe.views)
+    return tuple(
+        Scores(probabilities, spread, attention)
+        for probabilities, spread, attention in zip(
+            probabilities_nf, spread_nf, attention_nfhw, strict=True
+        )
+    )
+
+
+def calibrate(logits: Scalars, temperature: float) -> Scalars:
+    """Softmax over the last axis of logits divided by the temperature."""
+    return np.asarray(softmax(logits / np.float32(temperature), axis=-1), np.float32)
+
+
+def self_test(artifact: Artifact, forward: Forward) -> float:
+    """Recompute the golden uploads on the engine that will serve.
+
+    Returns
+    -------
+    Largest absolute difference of a probability.
+
+    Raises
+    ------
+    SelfTestFailed
+        Pixels or probabilities differ by more than the manifest's tolerance.
+    """
+    golden, tolerance = read_golden(artifact.files[GOLDEN]), artifact.manifest.tolerance
+    recipe = recipe_of(artifact)
+    radiographs = [read_radiograph(upload) for upload in golden.uploads]
+    pixels = np.stack([preprocess(radiograph, recipe.preprocess) for radiograph in radiographs])
+    if golden.pixels.shape != pixels.shape:
+        raise SelfTestFailed(f"{GOLDEN}: pixels {pixels.shape}, expected {golden.pixels.shape}")
+    _check("pixels", float(np.abs(pixels - golden.pixels).max()), tolerance.pixels)
+    scored = score_batch(pixels, forward, recipe)
+    probabilities = np.stack([scores.probabilities for scores in scored])
+    difference = float(np.abs(probabilities - golden.probabilities).max())
+    _check("probabilities", difference, tolerance.probability)
+    return difference
+
+
+def _check(what: str, difference: float, tolerance: float) -> None:
+    """Refuse NaN too: a comparison with it is false."""
+    if not difference <= tolerance:
+        raise SelfTestFailed(
+            f"{GOLDEN}: {what} differ by {difference:.4g}; at most {tolerance:g} is accepted"
+        )
+
+
+def stack_pixels(items: Sequence[Pixels]) -> Pixels:
+    """(1, S, S) each -> (N, 1, S, S), contiguous."""
+    return np.ascontiguousarray(np.stack(items), np.float32)

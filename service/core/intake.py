@@ -1,0 +1,56 @@
+"""Bytes -> Radiograph: sniff what they are, enforce limits, call the right reader."""
+
+from dataclasses import dataclass
+
+from service.core.dicom import looks_like_dicom, read_dicom
+from service.core.errors import BodyTooLarge, EmptyUpload, UnknownFormat
+from service.core.radiograph import FileFormat, Radiograph
+from service.core.raster import read_raster
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+JPEG_MAGIC = b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """What is refused before it is decoded.
+
+    The defaults pass every real radiograph: a 64 megapixel mammography detector is larger than
+    any chest detector.
+    """
+
+    max_body_bytes: int = 100_000_000
+    max_pixels: int = 64_000_000
+    min_side_px: int = 64
+
+
+def sniff(body: bytes) -> FileFormat | None:
+    """Tell the format by content alone; headers and file names are not trusted."""
+    if body.startswith(PNG_MAGIC):
+        return FileFormat.PNG
+    if body.startswith(JPEG_MAGIC):
+        return FileFormat.JPEG
+    return FileFormat.DICOM if looks_like_dicom(body) else None
+
+
+def read_radiograph(body: bytes, limits: IntakeLimits = IntakeLimits()) -> Radiograph:
+    """Read a PNG, JPEG or DICOM upload.
+
+    Raises
+    ------
+    IntakeError
+        One of its leaves: the sender can mend it.
+    NotEvaluated
+        A valid object that holds no single frame to evaluate.
+    """
+    if not body:
+        raise EmptyUpload("the upload is empty; expected a PNG, JPEG or DICOM file")
+    if len(body) > limits.max_body_bytes:
+        raise BodyTooLarge(f"{len(body)} bytes; at most {limits.max_body_bytes} are accepted")
+    file_format = sniff(body)
+    if file_format is None:
+        raise UnknownFormat("the bytes are neither PNG, JPEG nor DICOM")
+    bounds = {"max_pixels": limits.max_pixels, "min_side_px": limits.min_side_px}
+    if file_format is FileFormat.DICOM:
+        return read_dicom(body, **bounds)
+    return read_raster(body, file_format, **bounds)

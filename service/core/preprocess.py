@@ -1,0 +1,103 @@
+"""Radiograph -> Pixels: the one function that crops, resizes and stretches, for training and serving.
+
+Axes: S side of the network's square input, H rows, W columns.
+"""
+
+from typing import Annotated, Literal, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.core.radiograph import WHITE, Grey, Pixels, Radiograph
+
+MIN_KEPT_RATIO = 0.5
+"""A trim that would keep less than half of a side is not a border; it is left alone."""
+
+
+class PreprocessSpec(BaseModel):
+    """Everything that turns a radiograph into network input; part of the manifest.
+
+    `mean` and `standard_deviation` are applied by `core.inference`, after augmentation and views.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    side_px: Annotated[int, Field(ge=32, le=1024)]
+    resize: Literal["stretch-area"] = "stretch-area"
+    trim_level_ratio: Annotated[float, Field(ge=0, le=0.2)] = 0.02
+    low_percentile: Annotated[float, Field(ge=0, lt=50)] = 0.5
+    high_percentile: Annotated[float, Field(gt=50, le=100)] = 99.5
+    mean: float = 0.5
+    standard_deviation: Annotated[float, Field(gt=0)] = 0.25
+
+
+def preprocess(radiograph: Radiograph, spec: PreprocessSpec) -> Pixels:
+    """Crop padding and black borders, resize to a square, and stretch the grey range.
+
+    The result does not change when the display window is moved without clipping: the stretch is
+    by percentiles of the resized picture, so any affine map of grey levels is undone.
+
+    Returns
+    -------
+    (1, S, S) float32, C-contiguous, 0..1; all zeros for a constant image.
+    """
+    grey = _trim_border(_crop_padding(radiograph), spec.trim_level_ratio)
+    resized = _resize_square(grey, spec.side_px)
+    return _stretch(resized, spec.low_percentile, spec.high_percentile)[np.newaxis]
+
+
+def normalise(batch_nchw: Pixels, spec: PreprocessSpec) -> Pixels:
+    """Shift and scale pixels to the range that the network was trained on."""
+    scale = np.float32(1.0 / spec.standard_deviation)
+    return cast(Pixels, (batch_nchw - np.float32(spec.mean)) * scale)
+
+
+def _crop_padding(radiograph: Radiograph) -> Grey:
+    """Bounding box of the recorded pixels."""
+    if radiograph.padding is None:
+        return radiograph.grey
+    rows = np.flatnonzero(~radiograph.padding.all(axis=1))
+    columns = np.flatnonzero(~radiograph.padding.all(axis=0))
+    if rows.size == 0 or columns.size == 0:
+        return radiograph.grey
+    return radiograph.grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _trim_border(grey: Grey, level_ratio: float) -> Grey:
+    """Drop outer rows and columns that hold nothing brighter than the darkest few per cent."""
+    row_peaks, column_peaks = grey.max(axis=1), grey.max(axis=0)
+    darkest, brightest = int(grey.min()), int(row_peaks.max())
+    level = darkest + level_ratio * (brightest - darkest)
+    top, bottom = _inner_span(row_peaks, level)
+    left, right = _inner_span(column_peaks, level)
+    return grey[top:bottom, left:right]
+
+
+def _inner_span(peaks: NDArray[np.uint16], level: float) -> tuple[int, int]:
+    """First and one-past-last index above `level`, or the whole side when too little would stay."""
+    bright = np.flatnonzero(peaks > level)
+    whole = (0, int(peaks.size))
+    if bright.size == 0:
+        return whole
+    span = (int(bright[0]), int(bright[-1]) + 1)
+    return span if span[1] - span[0] >= MIN_KEPT_RATIO * peaks.size else whole
+
+
+def _resize_square(grey: Grey, side_px: int) -> NDArray[np.float32]:
+    """(S, S) float32 in 0..1: pixel-area average when shrinking, bilinear when enlarging."""
+    enlarging = min(grey.shape) < side_px
+    method = cv2.INTER_LINEAR if enlarging else cv2.INTER_AREA
+    square = cv2.resize(np.ascontiguousarray(grey), (side_px, side_px), interpolation=method)
+    return square.astype(np.float32) * np.float32(1.0 / WHITE)
+
+
+def _stretch(square: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """Map the two percentiles to 0 and 1 and clip."""
+    black, white = np.percentile(square, (low, high))
+    if white - black < 1.0 / WHITE:
+        return np.zeros_like(square)
+    stretched = (square - np.float32(black)) * np.float32(1.0 / (white - black))
+    return np.clip(stretched, 0.0, 1.0)

@@ -1,0 +1,1 @@
+"""Owns the device: load, verify, warm up, run a batch."""

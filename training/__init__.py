@@ -1,0 +1,1 @@
+"""What runs on the research machine: makes the versioned, verifiable artifacts that are served."""

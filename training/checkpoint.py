@@ -1,0 +1,65 @@
+"""The state of a run on disk: written whole or not at all, so that SIGKILL cannot tear it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+WEIGHTS = "weights.safetensors"
+CHECKPOINT = "last.pt"
+
+
+def write_atomically(path: Path, body: bytes) -> None:
+    """Write, sync and rename: a reader sees the old bytes or the new ones, never a part."""
+    part = path.with_suffix(path.suffix + ".part")
+    with part.open("wb") as handle:
+        handle.write(body)
+        handle.flush()
+        os.fsync(handle.fileno())
+    part.replace(path)
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
+    """Replace the run's checkpoint in one step."""
+    part = folder / (CHECKPOINT + ".part")
+    torch.save(dict(state), part)
+    with part.open("rb") as handle:
+        os.fsync(handle.fileno())
+    part.replace(folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The last whole checkpoint, or None for a run that has none yet."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def round_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Floating-point tensors rounded to fp16, the precision in which they are released."""
+    return {
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor.contiguous()
+        for name, tensor in state.items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def save_weights(folder: Path, state: Mapping[str, Tensor]) -> None:
+    """Write fp16 weights as safetensors, atomically."""
+    part = folder / (WEIGHTS + ".part")
+    save_file(round_weights(state), part)
+    part.replace(folder / WEIGHTS)
+
+
+def load_weights(folder: Path, network: nn.Module) -> None:
+    """Fill a network from fp16 safetensors; arithmetic stays fp32."""
+    state = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    wrong = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if wrong or unexpected:
+        raise ValueError(f"weights do not fit the network: {wrong or unexpected}")

@@ -1,0 +1,245 @@
+"""Act 1: train a network, one epoch at a time, resumable after any interruption.
+
+Random numbers of an epoch depend on the seed and the epoch alone, and the checkpoint is replaced
+whole after each epoch, so a run that was killed repeats at most one epoch and ends with the same
+weights as one that was not.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.progress import Progress
+from torch import Tensor
+
+from service.core.findings import FINDINGS
+from service.core.network import TriageNetwork, build_network
+from training.augment import augment_batch
+from training.checkpoint import load_checkpoint, save_checkpoint, save_weights, write_atomically
+from training.config import Precision, RunConfig, Sampling
+from training.data import Dataset, sampling_weights
+
+CONFIG = "config.json"
+LOG = "log.jsonl"
+SCORING_IMAGES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of the log."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    learning_rate: float
+
+
+class RunMismatch(ValueError):
+    """The folder holds a run of another configuration."""
+
+
+class Trainer:
+    """Network, averaged weights and optimiser of one run, and where it stands."""
+
+    def __init__(self, *, config: RunConfig, train: Dataset, val: Dataset, folder: Path) -> None:
+        self.config, self.train, self.val, self.folder = config, train, val, folder
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(config.seed)
+        options = config.optimiser
+        self.network = self._build().train()
+        self.average = self._build().eval()
+        self.average.load_state_dict(self.network.state_dict())
+        self.optimiser = torch.optim.AdamW(
+            _weight_groups(self.network, options.weight_decay), lr=options.learning_rate
+        )
+        self.log: list[Epoch] = []
+        self.best_val_loss = math.inf
+        drawn = options.samples_per_epoch or len(train.studies)
+        self.steps_per_epoch = max(1, drawn // options.batch_images)
+
+    def _build(self) -> TriageNetwork:
+        config = self.config
+        network = build_network(
+            config.architecture,
+            findings=len(FINDINGS),
+            imagenet=config.imagenet,
+            dropout=config.optimiser.dropout,
+        )
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    def run(self, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> tuple[Epoch, ...]:
+        """Train the epochs that are left."""
+        self.restore()
+        with Progress() as progress:
+            left = self.config.optimiser.epochs - len(self.log)
+            bar = progress.add_task("training", total=left * self.steps_per_epoch)
+            while len(self.log) < self.config.optimiser.epochs:
+                epoch = self._run_epoch(lambda: progress.advance(bar))
+                on_epoch(epoch)
+        return tuple(self.log)
+
+    def restore(self) -> None:
+        """Continue from the folder's checkpoint when there is one."""
+        state = load_checkpoint(self.folder)
+        if state is None:
+            return
+        if state["config"] != self.config.digest():
+            raise RunMismatch(f"{self.folder} holds a run of another configuration")
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.log = [Epoch(**line) for line in state["log"]]
+        self.best_val_loss = min((line.val_loss for line in self.log), default=math.inf)
+
+    def _run_epoch(self, on_step: Callable[[], None]) -> Epoch:
+        number = len(self.log)
+        generator = torch.Generator().manual_seed(self.config.seed * 100_003 + number)
+        torch.manual_seed(self.config.seed * 100_003 + number)
+        order = self._draw(generator)
+        losses = []
+        for step, indices in enumerate(order):
+            self._set_learning_rate(number * self.steps_per_epoch + step)
+            losses.append(self._step(indices, generator))
+            on_step()
+        rate = self.optimiser.param_groups[0]["lr"]
+        val_loss = self.validate()
+        epoch = Epoch(number, float(np.mean(losses)), val_loss, rate)
+        self._save(epoch)
+        return epoch
+
+    def _draw(self, generator: torch.Generator) -> Tensor:
+        """(steps, batch) indices into the training set."""
+        options, count = self.config.optimiser, len(self.train.studies)
+        needed = self.steps_per_epoch * options.batch_images
+        if self.config.data.sampling is Sampling.BALANCED:
+            weights = torch.from_numpy(sampling_weights(self.train.studies))
+            drawn = torch.multinomial(weights, needed, replacement=True, generator=generator)
+        else:
+            rounds = math.ceil(needed / count)
+            shuffles = [torch.randperm(count, generator=generator) for _ in range(rounds)]
+            drawn = torch.cat(shuffles)[:needed]
+        return drawn.view(self.steps_per_epoch, options.batch_images)
+
+    def _step(self, indices: Tensor, generator: torch.Generator) -> float:
+        options, spec = self.config.optimiser, self.config.preprocess
+        pixels = torch.from_numpy(self.train.pixels[indices.numpy()]).to(self.device)
+        targets = torch.from_numpy(self.train.targets[indices.numpy()]).to(self.device)
+        pixels = augment_batch(pixels, self.config.augment, generator)
+        pixels = (pixels - spec.mean) / spec.standard_deviation
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with self._autocast():
+            logits, _ = self.network(pixels)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=options.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.gradient_norm)
+        self.optimiser.step()
+        self._update_average()
+        return float(loss.detach())
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.config.precision is Precision.BF16
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    def _set_learning_rate(self, step: int) -> None:
+        options = self.config.optimiser
+        warmup = options.warmup_epochs * self.steps_per_epoch
+        total = options.epochs * self.steps_per_epoch
+        if step < warmup:
+            factor = (step + 1) / warmup
+        else:
+            factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = options.learning_rate * factor
+
+    def _update_average(self) -> None:
+        """Exponential moving average of weights and of batch statistics, short at first."""
+        self._averaged = getattr(self, "_averaged", len(self.log) * self.steps_per_epoch) + 1
+        decay = min(self.config.optimiser.ema_decay, self._averaged / (self._averaged + 10))
+        with torch.no_grad():
+            live = self.network.state_dict()
+            for name, value in self.average.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(live[name], 1 - decay)
+                else:
+                    value.copy_(live[name])
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Mean over (source, finding) groups of the log-loss of the averaged weights."""
+        spec = self.config.preprocess
+        losses = []
+        for start in range(0, len(self.val.targets), SCORING_IMAGES):
+            stop = start + SCORING_IMAGES
+            pixels = torch.from_numpy(self.val.pixels[start:stop]).to(self.device)
+            pixels = ((pixels - spec.mean) / spec.standard_deviation).contiguous(
+                memory_format=torch.channels_last
+            )
+            with self._autocast():
+                logits, _ = self.average(pixels)
+            targets = torch.from_numpy(self.val.targets[start:stop]).to(self.device)
+            losses.append(F.cross_entropy(logits.float(), targets, reduction="none").cpu())
+        weights = torch.from_numpy(sampling_weights(self.val.studies))
+        return float((torch.cat(losses).double() * weights).sum())
+
+    def _save(self, epoch: Epoch) -> None:
+        self.log.append(epoch)
+        if epoch.val_loss < self.best_val_loss:
+            self.best_val_loss = epoch.val_loss
+            save_weights(self.folder, self.average.state_dict())
+        lines = [_as_line(line) for line in self.log]
+        state = {
+            "config": self.config.digest(),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "log": lines,
+        }
+        save_checkpoint(self.folder, state)
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        write_atomically(self.folder / LOG, text.encode())
+
+
+def fit(
+    config: RunConfig,
+    *,
+    train: Dataset,
+    val: Dataset,
+    folder: Path,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> tuple[Epoch, ...]:
+    """Train or resume the run in `folder`; its best weights are then `weights.safetensors`.
+
+    Raises
+    ------
+    RunMismatch
+        The folder belongs to a run of another configuration.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(config=config, train=train, val=val, folder=folder)
+    epochs = trainer.run(on_epoch)
+    write_atomically(folder / CONFIG, config.model_dump_json(indent=2).encode())
+    return epochs
+
+
+def _as_line(epoch: Epoch) -> dict[str, float | int]:
+    return {
+        "epoch": epoch.epoch,
+        "train_loss": epoch.train_loss,
+        "val_loss": epoch.val_loss,
+        "learning_rate": epoch.learning_rate,
+    }
+
+
+def _weight_groups(network: TriageNetwork, decay: float) -> list[dict[str, object]]:
+    """Weight decay for convolutions only, not for normalisation and biases."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
