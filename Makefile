@@ -1,0 +1,112 @@
+# make demo    a working service on this machine in one command
+# make test    every test
+# make check   style, types, who may import whom, what may not be committed
+# `make help` lists the rest. Needs Python >= 3.11 with venv, and nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CPU := .venv-cpu
+DEV := .venv-dev
+ARGS ?=
+# One test process per core of the smallest machine we support; each keeps to its core.
+JOBS ?= 2
+CODE := service training tests $(wildcard bench)
+
+# The first interpreter that is new enough *and* starts: a pyenv shim may be on the path and refuse.
+IS_PYTHON := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	"$$p" -c "$(IS_PYTHON)" 2>/dev/null && { echo "$$p"; break; }; done)
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: $(CPU)/.installed  ## start the service with phantoms and try it; ARGS="--help" for its options
+	@$(CPU)/bin/cxr-triage demo $(ARGS)
+
+.PHONY: test
+test: $(DEV)/.installed  ## every test; ARGS="tests/core -k window" for some
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(DEV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+
+.PHONY: coverage
+coverage: $(DEV)/.installed  ## every test, and the lines and branches that none of them reaches
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(DEV)/bin/python -m pytest -n $(JOBS) --cov $(ARGS)
+
+.PHONY: check
+check: lint types imports hygiene  ## everything that needs no test
+
+.PHONY: lint
+lint: $(DEV)/.installed
+	@$(DEV)/bin/ruff check $(CODE)
+	@$(DEV)/bin/ruff format --check $(CODE)
+
+.PHONY: types
+types: $(DEV)/.installed
+	@$(DEV)/bin/mypy --strict service training tests
+
+.PHONY: imports
+imports: $(DEV)/.installed
+	@$(DEV)/bin/lint-imports
+
+# A file that names a registry or a folder of one machine works there only. The brackets keep this
+# file from finding itself.
+REGISTRY := (pypi|npmjs|yarnpkg|debian|docker|anaconda|crates)[.](org|com|io)|python[h]osted
+ONE_MACHINE := (^|[^A-Za-z0-9_.-])/([w]ork|[h]ome|[r]oot)/
+FIND := git grep --untracked -nIiE
+
+.PHONY: hygiene
+hygiene:
+	@! $(FIND) '$(REGISTRY)' || { echo "^ the address of a registry" >&2; exit 1; }
+	@! $(FIND) '://|index-url|find-links' -- requirements || { echo "^ an address in a lock" >&2; exit 1; }
+	@! $(FIND) '$(ONE_MACHINE)' || { echo "^ a path of one machine" >&2; exit 1; }
+
+.PHONY: format
+format: $(DEV)/.installed  ## mend what can be mended by machine
+	@$(DEV)/bin/ruff check --fix $(CODE)
+	@$(DEV)/bin/ruff format $(CODE)
+
+# Each lock is a constraint for the next, so that the service runs in development on the very
+# versions it is shipped with. Needs uv. UPGRADE=--upgrade moves the pins.
+LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
+
+.PHONY: lock
+lock:  ## pin and hash requirements/*.txt anew from pyproject.toml
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	@$(LOCK) --extra build --extra demo -o requirements/cpu.txt
+	@$(LOCK) --extra build --extra demo --extra gpu -c requirements/cpu.txt -o requirements/gpu.txt
+	@$(LOCK) --extra dev -c requirements/gpu.txt -o requirements/dev.txt
+	@! grep -nE '^(torch|nvidia)' requirements/cpu.txt || { echo "^ torch in the CPU service" >&2; exit 1; }
+	@$(MAKE) --no-print-directory hygiene
+
+.PHONY: clean
+clean:  ## drop environments, builds and caches; data and models stay
+	@rm -rf .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* \
+		.import_linter_cache htmlcov
+	@find service training tests -name __pycache__ -prune -exec rm -rf {} +
+
+PIP := -m pip --disable-pip-version-check -qq install
+
+# A stamp is younger than what it was installed from; else the environment is made anew, so that
+# nothing of an older lock stays behind.
+.PRECIOUS: .venv-%/.locked
+.venv-%/.locked: requirements/%.txt
+	@test -n "$(PYTHON)" || { \
+		echo "cxr-triage needs Python >= 3.11 with venv (Debian: apt-get install python3-venv)." >&2; \
+		echo "Found $$(python3 --version 2>&1). Name another: make PYTHON=/path/to/python3" >&2; \
+		exit 1; }
+	@"$(PYTHON)" -c "$(IS_PYTHON)" 2>/dev/null || { \
+		echo "cxr-triage needs Python >= 3.11 with venv; $(PYTHON) is $$("$(PYTHON)" --version 2>&1)" >&2; \
+		exit 1; }
+	@echo "Installing $< into $(@D) with $$("$(PYTHON)" --version); some minutes, once"
+	@"$(PYTHON)" -m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP) --require-hashes -r $<
+	@touch $@
+
+.venv-%/.installed: .venv-%/.locked pyproject.toml
+	@$(@D)/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
