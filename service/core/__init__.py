@@ -1,1 +1,1 @@
-"""The kernel shared by serving and training: pure, no web, no process, no torch but in `network`."""
+"""The kernel of serving and training: pure, no web, no process, no torch but in `network`."""

@@ -65,7 +65,8 @@ def recipe_of(artifact: Artifact) -> Recipe:
 
 def score_batch(batch_nchw: Pixels, forward: Forward, recipe: Recipe) -> tuple[Scores, ...]:
     """Score preprocessed radiographs (N, 1, S, S); the answer is in the same order."""
-    logits_mf, maps_mfhw = forward(build_views(normalise(batch_nchw, recipe.preprocess), recipe.views))
+    normalised = normalise(batch_nchw, recipe.preprocess)
+    logits_mf, maps_mfhw = forward(build_views(normalised, recipe.views))
     mean_nf, views_vnf = average_logits(logits_mf, len(recipe.views))
     probabilities_nf = calibrate(mean_nf, recipe.temperature)
     spread_nf = calibrate(views_vnf, recipe.temperature).std(axis=0)

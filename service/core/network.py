@@ -1,4 +1,4 @@
-"""Architecture by name -> torch module with F outputs and a map per finding (the one torch file here).
+"""Architecture by name -> torch module with F outputs and a map per finding; the one torch file.
 
 Axes: N images, F findings, S input side, h x w feature map.
 """

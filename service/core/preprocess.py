@@ -1,4 +1,4 @@
-"""Radiograph -> Pixels: the one function that crops, resizes and stretches, for training and serving.
+"""Radiograph -> Pixels: the one function that crops, resizes and stretches.
 
 Axes: S side of the network's square input, H rows, W columns.
 """
@@ -44,9 +44,16 @@ def preprocess(radiograph: Radiograph, spec: PreprocessSpec) -> Pixels:
     -------
     (1, S, S) float32, C-contiguous, 0..1; all zeros for a constant image.
     """
-    grey = _trim_border(_crop_padding(radiograph), spec.trim_level_ratio)
+    grey = radiograph.grey[crop_box(radiograph, spec)]
     resized = _resize_square(grey, spec.side_px)
     return _stretch(resized, spec.low_percentile, spec.high_percentile)[np.newaxis]
+
+
+def crop_box(radiograph: Radiograph, spec: PreprocessSpec) -> tuple[slice, slice]:
+    """Rows and columns of the radiograph that are kept: padding and black borders are dropped."""
+    rows, columns = _recorded_box(radiograph)
+    inner_rows, inner_columns = _trimmed_box(radiograph.grey[rows, columns], spec.trim_level_ratio)
+    return _within(rows, inner_rows), _within(columns, inner_columns)
 
 
 def normalise(batch_nchw: Pixels, spec: PreprocessSpec) -> Pixels:
@@ -55,25 +62,29 @@ def normalise(batch_nchw: Pixels, spec: PreprocessSpec) -> Pixels:
     return cast(Pixels, (batch_nchw - np.float32(spec.mean)) * scale)
 
 
-def _crop_padding(radiograph: Radiograph) -> Grey:
-    """Bounding box of the recorded pixels."""
+def _recorded_box(radiograph: Radiograph) -> tuple[slice, slice]:
+    """Bounding box of the recorded pixels; everything where there are none."""
+    whole = (slice(0, radiograph.grey.shape[0]), slice(0, radiograph.grey.shape[1]))
     if radiograph.padding is None:
-        return radiograph.grey
+        return whole
     rows = np.flatnonzero(~radiograph.padding.all(axis=1))
     columns = np.flatnonzero(~radiograph.padding.all(axis=0))
     if rows.size == 0 or columns.size == 0:
-        return radiograph.grey
-    return radiograph.grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return whole
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _trim_border(grey: Grey, level_ratio: float) -> Grey:
+def _trimmed_box(grey: Grey, level_ratio: float) -> tuple[slice, slice]:
     """Drop outer rows and columns that hold nothing brighter than the darkest few per cent."""
     row_peaks, column_peaks = grey.max(axis=1), grey.max(axis=0)
     darkest, brightest = int(grey.min()), int(row_peaks.max())
     level = darkest + level_ratio * (brightest - darkest)
-    top, bottom = _inner_span(row_peaks, level)
-    left, right = _inner_span(column_peaks, level)
-    return grey[top:bottom, left:right]
+    return slice(*_inner_span(row_peaks, level)), slice(*_inner_span(column_peaks, level))
+
+
+def _within(outer: slice, inner: slice) -> slice:
+    """A span of a span, counted from the start of the whole side."""
+    return slice(outer.start + inner.start, outer.start + inner.stop)
 
 
 def _inner_span(peaks: NDArray[np.uint16], level: float) -> tuple[int, int]:

@@ -64,6 +64,7 @@ class DicomContext:
     polarity_source: str
     window_source: str
     spacing_mm: tuple[float, float] | None
+    burned_in_annotation: bool = False
     manufacturer: str = field(repr=False, default="")
     model_name: str = field(repr=False, default="")
     station_name: str = field(repr=False, default="")

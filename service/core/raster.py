@@ -13,17 +13,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from service.core.errors import (
     DamagedFile,
     ImageTooLarge,
-    ImageTooSmall,
     NotEvaluated,
     UnsupportedPixelFormat,
 )
+from service.core.grey import check_size, grey_from_colour, widen
 from service.core.radiograph import Caution, FileFormat, Grey, Radiograph
-
-COLOUR_STEP = 16
-"""Channels of one pixel that differ by more (of 255) are colour; JPEG chroma noise stays below."""
-
-COLOUR_AREA_RATIO = 0.01
-"""Above this share of coloured pixels the picture is not a radiograph with a coloured mark."""
 
 EXIF_ORIENTATION = 0x0112
 NO_METADATA = Caution("NO_METADATA", "no DICOM tags: modality, view, age and polarity unchecked")
@@ -49,46 +43,13 @@ def read_raster(
     check_size(image.height, image.width, max_pixels=max_pixels, min_side_px=min_side_px)
     if getattr(image, "n_frames", 1) > 1:
         raise NotEvaluated("MULTI_FRAME", "the picture has more than one frame; expected one")
-    rotated = image.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
-    try:
-        image.load()
-        upright = ImageOps.exif_transpose(image) if rotated else image
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        raise DamagedFile(f"{file_format} data does not decode to the end") from error
+    upright, rotated = _decode(image, file_format)
     grey, padding, cautions = _to_grey(upright)
     if rotated:
         cautions += (Caution("ROTATED_BY_EXIF", "turned upright as its EXIF orientation asks"),)
     if file_format is FileFormat.JPEG:
         cautions += (Caution("LOSSY_COMPRESSION", "JPEG: detail was lost before it arrived"),)
     return Radiograph(grey, file_format, padding, cautions=(NO_METADATA, *cautions))
-
-
-def check_size(rows: int, columns: int, *, max_pixels: int, min_side_px: int) -> None:
-    """Refuse by size alone, before any pixel is decoded."""
-    if rows * columns > max_pixels:
-        raise ImageTooLarge(f"{rows} x {columns} pixels; at most {max_pixels} are accepted")
-    if min(rows, columns) < min_side_px:
-        raise ImageTooSmall(f"{rows} x {columns} pixels; each side needs {min_side_px} or more")
-
-
-def widen(levels: NDArray[np.uint8]) -> Grey:
-    """8-bit grey to full-scale 16 bit, white to white."""
-    return levels.astype(np.uint16) * np.uint16(257)
-
-
-def grey_from_colour(colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) whose channels are equal, but for small marks -> (H, W).
-
-    Raises
-    ------
-    UnsupportedPixelFormat
-        More than `COLOUR_AREA_RATIO` of the pixels are coloured.
-    """
-    spread = colour.max(axis=2) - colour.min(axis=2)
-    coloured_ratio = float(np.mean(spread > COLOUR_STEP))
-    if coloured_ratio > COLOUR_AREA_RATIO:
-        raise UnsupportedPixelFormat(f"{coloured_ratio:.0%} of the pixels are coloured, not grey")
-    return np.ascontiguousarray(colour[..., 1])
 
 
 def _open(body: bytes, file_format: FileFormat) -> Image.Image:
@@ -98,6 +59,16 @@ def _open(body: bytes, file_format: FileFormat) -> Image.Image:
         raise ImageTooLarge("the header promises more pixels than are ever accepted") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise DamagedFile(f"the {file_format} header cannot be read") from error
+
+
+def _decode(image: Image.Image, file_format: FileFormat) -> tuple[Image.Image, bool]:
+    """Decode to the end, and turn upright where the EXIF orientation asks for it."""
+    try:
+        image.load()
+        rotated = image.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
+        return (ImageOps.exif_transpose(image) if rotated else image), rotated
+    except Exception as error:
+        raise DamagedFile(f"{file_format} data does not decode to the end") from error
 
 
 def _to_grey(

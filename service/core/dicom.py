@@ -1,0 +1,176 @@
+"""DICOM bytes -> Radiograph: limits, then pixels, then modality, VOI and polarity in one look-up.
+
+Each step lives beside this file: `dicom_layout` (bytes), `dicom_tags` (values), `dicom_format`
+(Image Pixel module), `dicom_pixels` and `dicom_codecs` (words), `dicom_lut` (brightness), `polarity`,
+`dicom_context` (what scope and record need). Axes: H rows, W columns.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.core.dicom_codecs import LOSSY
+from service.core.dicom_context import read_context
+from service.core.dicom_format import MONOCHROME, PixelFormat, Words, read_pixel_format
+from service.core.dicom_layout import PREAMBLE_BYTES, Layout, PixelSpan, find_layout
+from service.core.dicom_lut import (
+    apply_modality,
+    apply_voi,
+    count_words,
+    look_up,
+    stored_values,
+    to_table,
+)
+from service.core.dicom_pixels import grey_levels, read_words
+from service.core.dicom_tags import Tags, read_tags
+from service.core.errors import IntakeError, NoPixelData, NotEvaluated, UnsupportedPixelFormat
+from service.core.grey import check_size, widen
+from service.core.polarity import Polarity, judge_polarity, read_polarity
+from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_BARE_STARTS = (b"\x02\x00", b"\x08\x00")
+_REQUIRED_WITHOUT_PREAMBLE = ("SOPClassUID", "Modality", "Rows")
+
+Padding = NDArray[np.bool_] | None
+
+
+def looks_like_dicom(body: bytes) -> bool:
+    """Tell by the magic word, or, without a preamble, by tags that only an image has.
+
+    Any bytes "parse" as DICOM when forced, so SOP class, modality and rows must all be there.
+    """
+    if body[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] == b"DICM":
+        return True
+    if not body.startswith(_BARE_STARTS):
+        return False
+    try:
+        tags = read_tags(body, find_layout(body))
+    except IntakeError:
+        return False
+    return all(keyword in tags for keyword in _REQUIRED_WITHOUT_PREAMBLE)
+
+
+def read_dicom(body: bytes, *, max_pixels: int, min_side_px: int) -> Radiograph:
+    """Read the only frame of a DICOM image, in display polarity.
+
+    Everything that the header alone can tell is refused before a pixel is touched.
+
+    Raises
+    ------
+    IntakeError
+        One of its leaves; no message holds a value of a patient tag.
+    NotEvaluated
+        `NOT_AN_IMAGE` (report, presentation state ...), `MULTI_FRAME`, `POLARITY_AMBIGUOUS`, or
+        `DERIVED_IMAGE` for a coloured secondary capture.
+    """
+    layout = find_layout(body)
+    tags = read_tags(body, layout)
+    pixels = _require_pixels(layout, tags)
+    pixel_format = read_pixel_format(tags)
+    check_size(
+        pixel_format.rows, pixel_format.columns, max_pixels=max_pixels, min_side_px=min_side_px
+    )
+    if pixel_format.frames > 1:
+        raise NotEvaluated("MULTI_FRAME", f"{pixel_format.frames} frames; expected one")
+    words = read_words(body, layout, pixels, pixel_format)
+    render = (
+        _render_grey if pixel_format.photometric_interpretation in MONOCHROME else _render_colour
+    )
+    grey, padding, sources, cautions = render(words, layout, pixel_format, tags)
+    context = read_context(tags, transfer_syntax_uid=layout.transfer_syntax_uid)
+    return Radiograph(
+        grey,
+        FileFormat.DICOM,
+        padding,
+        replace(context, polarity_source=sources[0], window_source=sources[1]),
+        (*cautions, *_loss_caution(layout, tags), *tags.cautions()),
+    )
+
+
+Rendered = tuple[Grey, Padding, tuple[str, str], tuple[Caution, ...]]
+"""Grey, padding, source of polarity and of window, cautions."""
+
+
+def _require_pixels(layout: Layout, tags: Tags) -> PixelSpan:
+    """Tell an object that is no image from an image whose pixels are missing."""
+    if layout.pixels is not None and layout.pixels.spans:
+        return layout.pixels
+    if "Rows" in tags or layout.pixels is not None:
+        raise NoPixelData("the header describes an image, and there is no pixel data")
+    raise NotEvaluated("NOT_AN_IMAGE", "a report, presentation state or other object without image")
+
+
+def _loss_caution(layout: Layout, tags: Tags) -> tuple[Caution, ...]:
+    is_lossy = layout.transfer_syntax_uid in LOSSY or tags.text("LossyImageCompression") == "01"
+    if not is_lossy:
+        return ()
+    return (Caution("LOSSY_COMPRESSION", "lossy compression: detail may be gone"),)
+
+
+def _render_grey(words: Words, layout: Layout, pixel_format: PixelFormat, tags: Tags) -> Rendered:
+    """Modality, VOI and polarity as one table over the stored words."""
+    values = stored_values(pixel_format)
+    padding = _find_padding(words, values, pixel_format, tags)
+    levels = apply_modality(values, tags)
+    brightness = apply_voi(levels, tags, lambda: count_words(words, padding, values.size))
+    polarity, polarity_source = read_polarity(tags)
+    grey = look_up(words, to_table(brightness.levels, inverted=polarity is Polarity.INVERTED))
+    cautions = brightness.cautions
+    if polarity is Polarity.UNDECIDED:
+        grey, caution = _settle_polarity(grey)
+        cautions += (caution,)
+        polarity_source = "IMAGE_CONTENT"
+    if padding is not None:
+        grey[padding] = 0
+    return grey, padding, (polarity_source, brightness.window_source), cautions
+
+
+def _settle_polarity(grey: Grey) -> tuple[Grey, Caution]:
+    """Let the picture decide where the tags contradict each other."""
+    judged = judge_polarity(grey)
+    detail = "photometric interpretation and presentation LUT shape contradict each other"
+    if judged is Polarity.UNDECIDED:
+        raise NotEvaluated("POLARITY_AMBIGUOUS", f"{detail}, and the picture does not decide")
+    shown = grey if judged is Polarity.AS_IS else np.subtract(WHITE, grey, dtype=np.uint16)
+    return shown, Caution("POLARITY_AMBIGUOUS", f"{detail}; decided by the picture")
+
+
+def _render_colour(words: Words, layout: Layout, pixel_format: PixelFormat, tags: Tags) -> Rendered:
+    """Colour whose channels agree; windows and polarity do not apply to it."""
+    try:
+        levels = grey_levels(words, layout.transfer_syntax_uid, pixel_format, tags)
+    except UnsupportedPixelFormat:
+        # What this service and others send back to a PACS: coloured overlays, as captures.
+        if tags.text("SOPClassUID").startswith(SECONDARY_CAPTURE):
+            raise NotEvaluated("DERIVED_IMAGE", "a coloured secondary capture") from None
+        raise
+    return widen(levels), None, ("COLOUR", "NONE"), ()
+
+
+def _find_padding(
+    words: Words, values: NDArray[np.int64], pixel_format: PixelFormat, tags: Tags
+) -> Padding:
+    """Pixels within Pixel Padding Value .. Range Limit (PS3.3 C.7.5.1.1.2); None if there are none.
+
+    The limits are stored values. One that Bits Stored cannot express is compared with the whole
+    word, where some senders put it beside the bits of the picture.
+    """
+    first = tags.integer("PixelPaddingValue")
+    if first is None:
+        return None
+    last = tags.integer("PixelPaddingRangeLimit")
+    limits = sorted((first, first if last is None else last))
+    word_range = 1 << pixel_format.bits_allocated
+    if pixel_format.signed:
+        limits = sorted(
+            limit - word_range if limit >= word_range // 2 else limit for limit in limits
+        )
+    is_expressible = values.min() <= limits[0] and limits[1] <= values.max()
+    compared = values if is_expressible else np.arange(word_range)
+    is_padding = (compared >= limits[0]) & (compared <= limits[1])
+    if not is_padding.any():
+        return None
+    padding = look_up(words, is_padding.astype(np.uint16)).astype(np.bool_)
+    return padding if padding.any() else None

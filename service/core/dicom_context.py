@@ -1,0 +1,127 @@
+"""Tags -> DicomContext: what scope, record and drift need to know of a radiograph."""
+
+import re
+from datetime import date
+
+from service.core.dicom_tags import Tags
+from service.core.radiograph import DicomContext, View
+
+CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
+DX_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
+DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
+
+MAX_AGE_YEARS = 130
+"""More is a mistyped date; the oldest verified human reached 122."""
+
+_DAYS_PER_YEAR = 365.2425
+_MODALITY_BY_SOP_CLASS = {CR_IMAGE: "CR", DX_FOR_PRESENTATION: "DX", DX_FOR_PROCESSING: "DX"}
+_AGE = re.compile(r"(\d{1,3}) ?([DWMY])", re.IGNORECASE)
+_AGE_UNITS = {"D": 1 / _DAYS_PER_YEAR, "W": 7 / _DAYS_PER_YEAR, "M": 1 / 12, "Y": 1.0}
+_DATE = re.compile(r"(\d{4})[.\-]?(\d{2})[.\-]?(\d{2})")
+_LATERAL_WORDS = frozenset(("LATERAL", "LAT", "LL", "RL", "LLAT", "RLAT", "LLATERAL", "RLATERAL"))
+_VIEW_CODES = {
+    "272479007": View.PA,
+    "R-10214": View.PA,
+    "R-40888": View.PA,
+    "399348003": View.AP,
+    "R-10206": View.AP,
+    "399067008": View.LATERAL,
+    "R-102CD": View.LATERAL,
+    "399173006": View.LATERAL,
+    "R-10236": View.LATERAL,
+    "399198007": View.LATERAL,
+    "R-10232": View.LATERAL,
+}
+"""DICOM CID 4010, SNOMED CT and its older SRT codes."""
+
+_CHEST_CODES = frozenset(
+    ("51185008", "T-D3000", "43799004", "T-D3200", "39607008", "T-28000", "816094009")
+)
+"""DICOM CID 4009 and 4: chest, thoracic cavity, lung; SNOMED CT and SRT."""
+
+
+def read_context(tags: Tags, *, transfer_syntax_uid: str) -> DicomContext:
+    """Collect the context; polarity and window source are filled in by the reader."""
+    sop_class = tags.text("SOPClassUID")
+    intent = tags.text("PresentationIntentType").upper()
+    return DicomContext(
+        modality=tags.text("Modality").upper() or _MODALITY_BY_SOP_CLASS.get(sop_class, ""),
+        view=read_view(tags),
+        body_part=read_body_part(tags),
+        age_years=read_age_years(tags),
+        presentation_intent="FOR PROCESSING" if sop_class == DX_FOR_PROCESSING else intent,
+        image_type=tuple(value.upper() for value in tags.texts("ImageType")),
+        sop_class_uid=sop_class,
+        transfer_syntax_uid=transfer_syntax_uid,
+        photometric_interpretation=tags.text("PhotometricInterpretation").upper(),
+        polarity_source="",
+        window_source="",
+        spacing_mm=read_spacing_mm(tags),
+        burned_in_annotation=tags.text("BurnedInAnnotation").upper() == "YES",
+        manufacturer=tags.text("Manufacturer"),
+        model_name=tags.text("ManufacturerModelName"),
+        station_name=tags.text("StationName"),
+        device_serial_number=tags.text("DeviceSerialNumber"),
+        software_versions="\\".join(tags.texts("SoftwareVersions")),
+        sop_instance_uid=tags.text("SOPInstanceUID"),
+        study_instance_uid=tags.text("StudyInstanceUID"),
+        accession_number=tags.text("AccessionNumber"),
+        patient_id=tags.text("PatientID"),
+    )
+
+
+def read_view(tags: Tags) -> View:
+    """View Position, else View Code Sequence; free text (series description) is not read."""
+    words = re.split(r"[^A-Z]+", tags.text("ViewPosition").upper())
+    if words[0] in (View.PA, View.AP):
+        return View(words[0])
+    if _LATERAL_WORDS.intersection(words):
+        return View.LATERAL
+    codes = [item.text("CodeValue").upper() for item in tags.items("ViewCodeSequence")]
+    return next((_VIEW_CODES[code] for code in codes if code in _VIEW_CODES), View.UNKNOWN)
+
+
+def read_body_part(tags: Tags) -> str:
+    """Body Part Examined, else Anatomic Region Sequence: "CHEST", or the code of another region."""
+    body_part = tags.text("BodyPartExamined").upper()
+    if body_part:
+        return body_part
+    codes = [item.text("CodeValue").upper() for item in tags.items("AnatomicRegionSequence")]
+    code = next((code for code in codes if code), "")
+    return "CHEST" if code in _CHEST_CODES else code
+
+
+def read_age_years(tags: Tags) -> float | None:
+    """Patient's Age with its unit, else from the dates of birth and study."""
+    match = _AGE.fullmatch(tags.text("PatientAge"))
+    if match is not None:
+        return int(match[1]) * _AGE_UNITS[match[2].upper()]
+    born = _read_date(tags, "PatientBirthDate")
+    taken = (_read_date(tags, keyword) for keyword in ("StudyDate", "AcquisitionDate"))
+    day = next((found for found in taken if found is not None), None)
+    if born is None or day is None:
+        return None
+    birthdays = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+    if not 0 <= birthdays <= MAX_AGE_YEARS:
+        return None
+    # Whole years from the first birthday on: a calendar year is not 365.2425 days.
+    return float(birthdays) if birthdays else (day - born).days / _DAYS_PER_YEAR
+
+
+def read_spacing_mm(tags: Tags) -> tuple[float, float] | None:
+    """Rows, columns: calibrated Pixel Spacing, else the detector's own."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        spacing = tags.numbers(keyword)
+        if len(spacing) == 2 and min(spacing) > 0:
+            return spacing[0], spacing[1]
+    return None
+
+
+def _read_date(tags: Tags, keyword: str) -> date | None:
+    match = _DATE.match(tags.text(keyword))
+    if match is None:
+        return None
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3]))
+    except ValueError:
+        return None

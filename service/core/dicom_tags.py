@@ -1,0 +1,148 @@
+"""Header bytes -> values of tags; one that cannot be read is None, and its keyword is kept."""
+
+import io
+import logging
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import pydicom.config
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
+
+from service.core.dicom_layout import Layout
+from service.core.errors import DamagedFile
+from service.core.radiograph import Caution
+
+MAX_VALUE_BYTES = 512 * 1024
+"""Largest value that is parsed; the largest legitimate one is a few LUTs of 65536 x 16 bit."""
+
+# pydicom quotes values of tags, names included, in its warnings and log lines; they must not leave.
+# All of this is set once, at import, and never again, so threads cannot see them change.
+logging.getLogger("pydicom").propagate = False
+logging.getLogger("pydicom").addHandler(logging.NullHandler())
+warnings.filterwarnings("ignore", module="pydicom")
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+T = TypeVar("T")
+
+
+class Tags:
+    """Guarded reading of one data set.
+
+    Every method answers an absent, empty or unreadable value with its empty answer; keywords of the
+    unreadable ones are remembered, for a caution.
+    """
+
+    def __init__(
+        self, dataset: Dataset, *, little_endian: bool, unreadable: set[str] | None = None
+    ) -> None:
+        self._dataset = dataset
+        self._unreadable: set[str] = set() if unreadable is None else unreadable
+        self.little_endian = little_endian
+
+    def __contains__(self, keyword: str) -> bool:
+        return Tag(keyword) in self._dataset
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set itself, for pydicom's own functions; it has no pixels."""
+        return self._dataset
+
+    def text(self, keyword: str) -> str:
+        """First value as text, or ""."""
+        return next(iter(self.texts(keyword)), "")
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """All values as stripped text."""
+        return self._guard(keyword, _to_texts) or ()
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """All values as finite numbers."""
+        return self._guard(keyword, _to_numbers) or ()
+
+    def number(self, keyword: str) -> float | None:
+        """First value as a finite number."""
+        return next(iter(self.numbers(keyword)), None)
+
+    def integer(self, keyword: str) -> int | None:
+        """First value as a whole number."""
+        value = self.number(keyword)
+        return None if value is None else int(value)
+
+    def octets(self, keyword: str) -> bytes | None:
+        """Value as bytes; None where pydicom has made numbers of it."""
+        return self._guard(keyword, lambda value: value if isinstance(value, bytes) else None)
+
+    def items(self, keyword: str) -> tuple["Tags", ...]:
+        """Items of a sequence."""
+        datasets = self._guard(keyword, _to_datasets) or ()
+        return tuple(
+            Tags(dataset, little_endian=self.little_endian, unreadable=self._unreadable)
+            for dataset in datasets
+        )
+
+    def is_unreadable(self, keyword: str) -> bool:
+        """Tell an unreadable value from an absent one, where the difference moves a score."""
+        return keyword in self._unreadable
+
+    def cautions(self) -> tuple[Caution, ...]:
+        """One caution that names the keywords whose values could not be read."""
+        if not self._unreadable:
+            return ()
+        return (Caution("TAG_UNREADABLE", "cannot read " + ", ".join(sorted(self._unreadable))),)
+
+    def _guard(self, keyword: str, convert: Callable[[object], T]) -> T | None:
+        tag = Tag(keyword)
+        # pydicom parses lazily and raises nearly anything on hostile values (ValueError, KeyError,
+        # RecursionError, struct.error, NotImplementedError ...), so this boundary catches them all.
+        try:
+            raw: object = self._dataset.get_item(tag)
+            if isinstance(raw, RawDataElement) and len(raw.value or b"") > MAX_VALUE_BYTES:
+                self._unreadable.add(keyword)
+                return None
+            value = None if raw is None else self._dataset[tag].value
+            return None if value is None else convert(value)
+        except Exception:  # noqa: BLE001 - see above
+            self._unreadable.add(keyword)
+            return None
+
+
+def read_tags(body: bytes, layout: Layout) -> Tags:
+    """Parse the header, which ends before Pixel Data.
+
+    Raises
+    ------
+    DamagedFile
+        pydicom cannot parse it. Its own message may quote a value, so it is not passed on.
+    """
+    header = io.BytesIO(body[layout.header_start : layout.header_end])
+    try:
+        dataset = read_dataset(header, layout.implicit_vr, layout.little_endian)
+    except Exception:  # noqa: BLE001 - pydicom raises nearly anything on hostile bytes
+        raise DamagedFile("the header of the DICOM file cannot be parsed") from None
+    return Tags(dataset, little_endian=layout.little_endian)
+
+
+def _to_texts(value: object) -> tuple[str, ...]:
+    values: Sequence[object] = value if isinstance(value, MultiValue | list) else [value]
+    texts = (str(item).strip(" \0\t\r\n") for item in values)
+    return tuple(texts) if len(values) > 1 else tuple(text for text in texts if text)
+
+
+def _to_numbers(value: object) -> tuple[float, ...]:
+    values: Sequence[object] = value if isinstance(value, MultiValue | list) else [value]
+    numbers = tuple(float(str(item)) for item in values if str(item).strip(" \0"))
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("not a finite number")
+    return numbers
+
+
+def _to_datasets(value: object) -> tuple[Dataset, ...]:
+    if not isinstance(value, Sequence) or not all(isinstance(item, Dataset) for item in value):
+        raise TypeError("not a sequence of data sets")
+    return tuple(value)

@@ -1,0 +1,44 @@
+"""Shared by both readers: limits on size, and colour or 8-bit levels -> full-scale grey.
+
+Axes: H rows, W columns.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.core.errors import ImageTooLarge, ImageTooSmall, UnsupportedPixelFormat
+from service.core.radiograph import Grey
+
+COLOUR_STEP = 16
+"""Channels of one pixel that differ by more (of 255) are colour; JPEG chroma noise stays below."""
+
+COLOUR_AREA_RATIO = 0.01
+"""Above this share of coloured pixels the picture is not a radiograph with a coloured mark."""
+
+
+def check_size(rows: int, columns: int, *, max_pixels: int, min_side_px: int) -> None:
+    """Refuse by size alone, before any pixel is decoded."""
+    if rows * columns > max_pixels:
+        raise ImageTooLarge(f"{rows} x {columns} pixels; at most {max_pixels} are accepted")
+    if min(rows, columns) < min_side_px:
+        raise ImageTooSmall(f"{rows} x {columns} pixels; each side needs {min_side_px} or more")
+
+
+def widen(levels: NDArray[np.uint8]) -> Grey:
+    """8-bit grey to full-scale 16 bit, white to white."""
+    return levels.astype(np.uint16) * np.uint16(257)
+
+
+def grey_from_colour(colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) whose channels are equal, but for small marks -> (H, W).
+
+    Raises
+    ------
+    UnsupportedPixelFormat
+        More than `COLOUR_AREA_RATIO` of the pixels are coloured.
+    """
+    spread = colour.max(axis=2) - colour.min(axis=2)
+    coloured_ratio = float(np.mean(spread > COLOUR_STEP))
+    if coloured_ratio > COLOUR_AREA_RATIO:
+        raise UnsupportedPixelFormat(f"{coloured_ratio:.0%} of the pixels are coloured, not grey")
+    return np.ascontiguousarray(colour[..., 1])
