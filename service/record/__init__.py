@@ -1,0 +1,40 @@
+"""The shadow log: one durable, chained row per request, written before the answer is sent."""
+
+from service.record.chain import Break, Fault, Head, VerifyReport
+from service.record.entry import (
+    CandidateScores,
+    Entry,
+    Mode,
+    ModelStamp,
+    Outcome,
+    Pseudonyms,
+    new_id,
+)
+from service.record.pseudonyms import Identifier, Pseudonymiser, load_or_create_key
+from service.record.queries import LoggedEntry, Upload
+from service.record.record import Reader, Record, open_reader, open_record
+from service.record.writer import Recorder
+
+__all__ = [
+    "Break",
+    "CandidateScores",
+    "Entry",
+    "Fault",
+    "Head",
+    "Identifier",
+    "LoggedEntry",
+    "Mode",
+    "ModelStamp",
+    "Outcome",
+    "Pseudonymiser",
+    "Pseudonyms",
+    "Reader",
+    "Record",
+    "Recorder",
+    "Upload",
+    "VerifyReport",
+    "load_or_create_key",
+    "new_id",
+    "open_reader",
+    "open_record",
+]

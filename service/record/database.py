@@ -1,0 +1,139 @@
+"""Opening the database of the shadow log: durable, migrated, one writer at a time."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.errors import RecordUnavailable
+from service.record.tables import shadow_log
+
+LOCK_SECONDS = 5.0
+"""Longest wait for another process that writes; then the rows of this one are refused."""
+
+BEGIN_OPTION = "record_begin"
+"""Execution option that holds the statement which opens a transaction on SQLite."""
+
+
+def open_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
+    """Prepare connections that commit durably; nothing is opened yet.
+
+    Parameters
+    ----------
+    lock_seconds
+        Longest wait for another writer; then the transaction fails.
+
+    Raises
+    ------
+    ValueError
+        A SQLite address without a file, which would be lost with the process.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed, lock_seconds)
+    return _server_engine(parsed, lock_seconds)
+
+
+def path_beside(url: str, suffix: str) -> Path | None:
+    """Name of a file next to a SQLite database; None for a server, which has no 'next to'."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database + suffix)
+
+
+def create_private_file(url: str) -> None:
+    """Create a SQLite file that only this user may read; nothing on a server, or if it exists.
+
+    Raises
+    ------
+    RecordUnavailable
+        The folder cannot be written.
+    """
+    path = path_beside(url, "")
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        cause = error.strerror
+        raise RecordUnavailable(f"the shadow log cannot be created: {cause}") from error
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest revision, or leave it if it is there already.
+
+    Several processes may do so at once: one migrates, the others wait and find it done.
+
+    Raises
+    ------
+    RecordUnavailable
+        Cannot be opened, or was written by a newer release than this one.
+    """
+    config = Config()
+    config.set_main_option("script_location", "service.record:migrations")
+    try:
+        with engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"}).begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('shadow_log'))"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise RecordUnavailable("the shadow log's schema is unknown to this release") from error
+    except SQLAlchemyError as error:
+        cause = type(error.__cause__ or error).__name__
+        raise RecordUnavailable(f"the shadow log cannot be opened ({cause})") from error
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that no other writer shares, and commit it durably at the end.
+
+    The lock is taken before the head of the chain is read, so two processes cannot both
+    append to the same row.
+    """
+    with engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"}).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"LOCK TABLE {shadow_log.name} IN EXCLUSIVE MODE"))
+        yield connection
+
+
+def _sqlite_engine(url: URL, lock_seconds: float) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("the shadow log needs a file; a database in memory is not durable")
+    engine = create_engine(url, connect_args={"timeout": lock_seconds})
+
+    @event.listens_for(engine, "connect")
+    def make_durable(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN would come too late
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(options.get(BEGIN_OPTION, "BEGIN"))
+
+    return engine
+
+
+def _server_engine(url: URL, lock_seconds: float) -> Engine:
+    """PostgreSQL; durable commits even where the server's own default is otherwise."""
+    given = url.query.get("options", "")
+    site = given if isinstance(given, str) else " ".join(given)
+    lock_milliseconds = round(lock_seconds * 1000)
+    options = f"{site} -c synchronous_commit=on -c lock_timeout={lock_milliseconds}"
+    return create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        connect_args={"options": options, "connect_timeout": max(2, round(lock_seconds))},
+    )

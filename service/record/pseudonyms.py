@@ -1,0 +1,109 @@
+"""Identifiers -> pseudonyms, with a key that stays in the hospital."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from enum import StrEnum
+from pathlib import Path
+
+import structlog
+
+from service.core.radiograph import DicomContext
+from service.record.entry import Pseudonyms
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+KEY_BYTES = 32
+"""As long as the SHA-256 digest, which RFC 2104 names as the useful length."""
+
+
+class Identifier(StrEnum):
+    """Kinds of identifier; the same text of two kinds gives unlike pseudonyms."""
+
+    SOP_INSTANCE = "sop_instance"
+    STUDY_INSTANCE = "study_instance"
+    ACCESSION = "accession"
+    PATIENT = "patient"
+    SCANNER = "scanner"
+
+
+class Pseudonymiser:
+    """HMAC-SHA-256 under the site key: joins what belongs together, and tells no one who."""
+
+    def __init__(self, site_key: bytes) -> None:
+        if len(site_key) < KEY_BYTES:
+            raise ValueError(f"site key of {len(site_key)} bytes; expected {KEY_BYTES} or more")
+        self._site_key = site_key
+
+    def pseudonymise(self, kind: Identifier, value: str) -> str | None:
+        """Hash one identifier; padding around it (blank, NUL) does not count.
+
+        Returns
+        -------
+        64 hexadecimal digits, or None for an empty identifier: else all uploads without one
+        would look like one and the same.
+        """
+        bare = value.strip(" \t\r\n\0")
+        if not bare:
+            return None
+        message = kind.encode() + b"\0" + bare.encode("utf-8", "surrogatepass")
+        return hmac.new(self._site_key, message, hashlib.sha256).hexdigest()
+
+    def pseudonyms_of(self, dicom: DicomContext | None) -> Pseudonyms:
+        """Pseudonyms of the four identifiers of an upload; none for PNG and JPEG."""
+        if dicom is None:
+            return Pseudonyms()
+        return Pseudonyms(
+            sop_instance=self.pseudonymise(Identifier.SOP_INSTANCE, dicom.sop_instance_uid),
+            study_instance=self.pseudonymise(Identifier.STUDY_INSTANCE, dicom.study_instance_uid),
+            accession=self.pseudonymise(Identifier.ACCESSION, dicom.accession_number),
+            patient=self.pseudonymise(Identifier.PATIENT, dicom.patient_id),
+        )
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """Read the site key, or make it at first use.
+
+    Of several processes that come at once one makes it and all use that one: the complete file
+    is linked into place, which fails if there is one already.
+
+    Raises
+    ------
+    ValueError
+        The file is not 64 or more hexadecimal digits.
+    """
+    if not path.exists():
+        _create(path)
+    if path.stat().st_mode & 0o077:
+        log.warning("record.key_exposed")
+    try:
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except ValueError as error:
+        raise ValueError("the site key file must hold hexadecimal digits alone") from error
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(part, path)
+        _sync_folder(path.parent)
+    except FileExistsError:
+        pass  # another process was first: its key is the key
+    finally:
+        part.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable: a key lost after its first row would orphan that row."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,203 @@
+"""The open shadow log: what the rest of the service holds in its hand."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.errors import RecordUnavailable
+from service.record import queries
+from service.record.anchor import read_anchor
+from service.record.chain import Head, VerifyReport, verify
+from service.record.database import (
+    LOCK_SECONDS,
+    create_private_file,
+    migrate,
+    open_engine,
+    path_beside,
+)
+from service.record.entry import Entry
+from service.record.queries import LoggedEntry, Upload
+from service.record.writer import OnCommit, Recorder
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+ANCHOR_SUFFIX = ".head"
+"""The anchor of `shadow.sqlite` is `shadow.sqlite.head`."""
+
+READ_THREADS = 2
+"""Look-ups beside the writer; each takes well under a millisecond."""
+
+
+class Reader:
+    """Reads the shadow log; may be used from any thread, and blocks it.
+
+    Every method raises `RecordUnavailable` where the database cannot be read.
+    """
+
+    def __init__(self, *, engine: Engine, anchor: Path | None) -> None:
+        self._engine = engine
+        self._anchor = anchor
+
+    def find_answer(self, upload: Upload) -> Entry | None:
+        """Find the row whose answer is repeated; see `queries.find_answer`."""
+        with self._reading() as connection:
+            return queries.find_answer(connection, upload)
+
+    def rows(self, after_sequence: int = 0, limit: int = 1000) -> list[LoggedEntry]:
+        """Read rows in order, at most `limit` of those after `after_sequence`."""
+        with self._reading() as connection:
+            return queries.rows(connection, after_sequence, limit)
+
+    def count(self) -> int:
+        """Count the rows."""
+        with self._reading() as connection:
+            return queries.count(connection)
+
+    def head(self) -> Head:
+        """Read the last row's number and digest: note it elsewhere, and it is an anchor."""
+        with self._reading() as connection:
+            return queries.read_head(connection)
+
+    def verify(self, anchor: Head | None = None) -> VerifyReport:
+        """Walk the whole chain, against `anchor` or else the one beside the database."""
+        noted = anchor or self._read_anchor()
+        with self._reading() as connection:
+            return verify(connection, noted)
+
+    def check_anchor(self) -> None:
+        """Refuse a log that lost rows from its end: writing on would hide it.
+
+        Raises
+        ------
+        RecordUnavailable
+            The anchored row is not there, or is another one.
+        """
+        anchor = self._read_anchor()
+        with self._reading() as connection:
+            if anchor is not None and not queries.has_row(connection, anchor):
+                raise RecordUnavailable(
+                    f"the shadow log does not hold row {anchor.sequence}, which its anchor notes"
+                )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            log.error("record.read_failed", error=type(error).__name__)
+            raise RecordUnavailable("the shadow log cannot be read") from error
+
+    def _read_anchor(self) -> Head | None:
+        return None if self._anchor is None else read_anchor(self._anchor)
+
+
+class Record:
+    """The shadow log, open for writing."""
+
+    def __init__(self, *, reader: Reader, recorder: Recorder) -> None:
+        self.reader = reader
+        self.recorder = recorder
+        self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="record-read")
+
+    async def append(self, entry: Entry) -> int:
+        """Write one row durably and return its sequence; see `Recorder.append`."""
+        return await self.recorder.append(entry)
+
+    async def find_answer(self, upload: Upload) -> Entry | None:
+        """Find the row whose answer a repeated upload gets again; None means evaluate.
+
+        Raises
+        ------
+        ReplayConflict
+            The SOP instance was answered before with other pixels.
+        RecordUnavailable
+            The database cannot be read.
+        """
+        if upload.sop_instance is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self.reader.find_answer, upload)
+
+    def verify(self, anchor: Head | None = None) -> VerifyReport:
+        """Walk the whole chain; blocks the calling thread."""
+        return self.reader.verify(anchor)
+
+    async def close(self) -> None:
+        """Write all that waits, then close; may be called again."""
+        await asyncio.to_thread(self.recorder.close)
+        self._threads.shutdown()
+        self.reader.close()
+        log.info("record.closed")
+
+
+def open_record(
+    url: str,
+    *,
+    max_pending: int = 1024,
+    max_rows: int = 256,
+    lock_seconds: float = LOCK_SECONDS,
+    on_commit: OnCommit | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Record:
+    """Open the shadow log for writing, creating or migrating it first.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy address: `sqlite:///shadow.sqlite`, `postgresql+psycopg://...`.
+    max_pending, max_rows, on_commit, clock
+        See `Recorder`.
+    lock_seconds
+        Longest wait for another process that writes.
+
+    Raises
+    ------
+    RecordUnavailable
+        Cannot be opened, has an unknown schema, or lost rows from its end.
+    """
+    engine = open_engine(url, lock_seconds=lock_seconds)
+    anchor = path_beside(url, ANCHOR_SUFFIX)
+    reader = Reader(engine=engine, anchor=anchor)
+    with ExitStack() as on_failure:
+        on_failure.callback(reader.close)
+        create_private_file(url)
+        migrate(engine)
+        reader.check_anchor()
+        head = reader.head()
+        on_failure.pop_all()
+    log.info("record.opened", sequence=head.sequence, digest=head.digest)
+    recorder = Recorder(
+        engine=engine,
+        anchor=anchor,
+        max_pending=max_pending,
+        max_rows=max_rows,
+        on_commit=on_commit,
+        clock=clock,
+    )
+    return Record(reader=reader, recorder=recorder)
+
+
+def open_reader(url: str) -> Reader:
+    """Open an existing shadow log for reading; never creates or migrates one.
+
+    Raises
+    ------
+    RecordUnavailable
+        There is no such file.
+    """
+    path = path_beside(url, "")
+    if path is not None and not path.exists():
+        raise RecordUnavailable("there is no shadow log to read")
+    return Reader(engine=open_engine(url), anchor=path_beside(url, ANCHOR_SUFFIX))

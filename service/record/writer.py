@@ -1,0 +1,232 @@
+"""The one thread that writes: takes whatever waits, commits it as one transaction, then answers.
+
+A commit costs one disk sync however many rows it holds, so under load rows share it (group
+commit), and alone a row waits for nobody.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection, Engine, insert
+from sqlalchemy.exc import IntegrityError
+
+from service.core.errors import CxrError, RecordUnavailable, ReplayConflict
+from service.record.anchor import write_anchor
+from service.record.chain import Head, link
+from service.record.database import writing
+from service.record.entry import ANSWERED, Entry
+from service.record.queries import Claim, check_claim, find_claims, read_head
+from service.record.rows import Columns, columns_of
+from service.record.tables import shadow_log
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+OnCommit = Callable[[int, float], None]
+"""Called on the writer thread with the rows of a commit and the seconds it took."""
+
+Settled = int | CxrError
+"""The sequence of a durable row, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    entry: Entry
+    columns: Columns
+    future: asyncio.Future[int]
+
+
+class Recorder:
+    """Appends entries durably, in the order they came.
+
+    Parameters
+    ----------
+    anchor
+        File that notes the head after each commit; None keeps none.
+    max_pending
+        Entries that may wait or be in a commit; one more is refused.
+    max_rows
+        Most rows of one transaction.
+    clock
+        Seconds since 1970, for `last_write_timestamp`.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        anchor: Path | None = None,
+        max_pending: int = 1024,
+        max_rows: int = 256,
+        on_commit: OnCommit | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._anchor = anchor
+        self._max_pending = max_pending
+        self._max_rows = max_rows
+        self._on_commit = on_commit
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._waiting: deque[_Waiting] = deque()
+        self._pending = 0
+        self._is_closing = False
+        self._failed_rows = 0
+        self._last_write_timestamp = 0.0
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def pending(self) -> int:
+        """Entries that wait or are being committed."""
+        return self._pending
+
+    @property
+    def failed_rows(self) -> int:
+        """Entries that were refused because their transaction failed."""
+        return self._failed_rows
+
+    @property
+    def last_write_timestamp(self) -> float:
+        """Seconds since 1970 of the last commit; 0 before the first."""
+        return self._last_write_timestamp
+
+    async def append(self, entry: Entry) -> int:
+        """Write one row and return its sequence, once it is on disk and not before.
+
+        A caller that is cancelled meanwhile leaves its row behind: it was a request.
+
+        Raises
+        ------
+        RecordUnavailable
+            Too many entries wait, the transaction failed, or the recorder is closed.
+        ReplayConflict
+            Its SOP instance was answered with other pixels, if only a moment ago. No row is
+            written; the caller appends one that says `conflict`.
+        """
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(entry, columns_of(entry), future)
+        with self._changed:
+            if self._is_closing:
+                raise RecordUnavailable("the shadow log is closed")
+            if self._pending >= self._max_pending:
+                raise RecordUnavailable(f"{self._pending} rows wait for the shadow log")
+            self._pending += 1
+            self._waiting.append(waiting)
+            self._changed.notify()
+        return await future
+
+    def close(self) -> None:
+        """Write all that waits, then end the thread; blocks until it is done."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._write(batch)
+
+    def _take(self) -> list[_Waiting]:
+        """Wait for company no longer than for the first; empty once closed and drained."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closing)
+            size = min(len(self._waiting), self._max_rows)
+            return [self._waiting.popleft() for _ in range(size)]
+
+    def _write(self, batch: Sequence[_Waiting]) -> None:
+        started = time.perf_counter()
+        try:
+            settled, head = self._commit(batch)
+        except Exception as error:  # noqa: BLE001 - task boundary: fails exactly this batch
+            if isinstance(error, IntegrityError) and len(batch) > 1:
+                self._write_singly(batch)
+                return
+            self._fail(batch, error)
+            return
+        written = sum(isinstance(outcome, int) for outcome in settled)
+        if written:
+            self._report(written, time.perf_counter() - started, head)
+        self._settle(batch, settled)
+
+    def _write_singly(self, batch: Sequence[_Waiting]) -> None:
+        """An id that is taken spoils the whole transaction: find whose it is."""
+        for waiting in batch:
+            self._write([waiting])
+
+    def _commit(self, batch: Sequence[_Waiting]) -> tuple[list[Settled], Head]:
+        with writing(self._engine) as connection:
+            head = read_head(connection)
+            conflicts = _conflicts(connection, batch)
+            settled: list[Settled] = []
+            placed: list[Columns] = []
+            for waiting, conflict in zip(batch, conflicts, strict=True):
+                if conflict is not None:
+                    settled.append(conflict)
+                    continue
+                placed.append(link(waiting.columns, head))
+                head = Head(head.sequence + 1, str(placed[-1]["row_digest"]))
+                settled.append(head.sequence)
+            if placed:
+                connection.execute(insert(shadow_log), placed)
+        return settled, head
+
+    def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
+        """Refuse exactly these entries; the next transaction starts on a new connection."""
+        log.error("record.write_failed", rows=len(batch), error=type(error).__name__)
+        self._engine.dispose()
+        self._failed_rows += len(batch)
+        self._settle(batch, [RecordUnavailable("the shadow log cannot be written") for _ in batch])
+
+    def _settle(self, batch: Sequence[_Waiting], settled: Sequence[Settled]) -> None:
+        with self._changed:
+            self._pending -= len(batch)
+        for waiting, outcome in zip(batch, settled, strict=True):
+            try:
+                waiting.future.get_loop().call_soon_threadsafe(_resolve, waiting.future, outcome)
+            except RuntimeError:
+                log.warning("record.caller_gone")  # its event loop is closed; the row stays
+
+    def _report(self, written: int, seconds: float, head: Head) -> None:
+        self._last_write_timestamp = self._clock()
+        if self._anchor is not None:
+            write_anchor(self._anchor, head)
+        if self._on_commit is None:
+            return
+        try:
+            self._on_commit(written, seconds)
+        except Exception as error:  # noqa: BLE001 - not ours; the rows are durable all the same
+            log.error("record.callback_failed", error=type(error).__name__)
+
+
+def _conflicts(connection: Connection, batch: Sequence[_Waiting]) -> list[ReplayConflict | None]:
+    """Decide, under the writer's lock, which entry comes second with other pixels."""
+    sop_instances = {waiting.entry.pseudonyms.sop_instance for waiting in batch} - {None}
+    claims = find_claims(connection, [name for name in sop_instances if name is not None])
+    return [_conflict(waiting.entry, claims) for waiting in batch]
+
+
+def _conflict(entry: Entry, claims: dict[str, Claim]) -> ReplayConflict | None:
+    sop_instance, pixel_digest = entry.pseudonyms.sop_instance, entry.pixel_digest
+    if sop_instance is None or pixel_digest is None or entry.outcome not in ANSWERED:
+        return None
+    try:
+        check_claim(claims.get(sop_instance), entry.input_digest, pixel_digest)
+    except ReplayConflict as conflict:
+        return conflict
+    claims.setdefault(sop_instance, Claim(entry.input_digest, pixel_digest))
+    return None
+
+
+def _resolve(future: asyncio.Future[int], outcome: Settled) -> None:
+    if future.done():
+        return  # the client went away
+    if isinstance(outcome, int):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)
