@@ -1,4 +1,4 @@
-"""Random views of a training batch, after the served preprocessing; on whatever device the batch is.
+"""Random views of a training batch, after the served preprocessing, on the device of the batch.
 
 Resolution, aspect, borders and corner markers differ between collections and would give the
 source away, so each is randomised for every source alike. No vertical flip: no radiograph hangs

@@ -1,4 +1,4 @@
-"""RunConfig: everything that decides a training run, read from TOML and saved beside its results."""
+"""RunConfig: all that decides a training run, read from TOML and saved beside its results."""
 
 import hashlib
 import tomllib

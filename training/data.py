@@ -1,14 +1,15 @@
 """The study index and the dataset over the served preprocessing.
 
 Two layouts: a `manifest.csv` (split, file, label, source, patient_id, ...), or folders
-`train|val|test / normal|pneumonia|tuberculosis / *.png|*.jpg|*.dcm` as in the public Kaggle set.
+`train|val|test / normal|pneumonia|tuberculosis / *.png|*.jpg|*.dcm` as in the public Kaggle set,
+in upper or lower case.
 """
 
 import csv
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,17 +17,24 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
+from service.core.errors import CxrError
 from service.core.findings import FINDINGS, Finding
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
-from service.core.radiograph import Pixels
+from service.core.radiograph import Pixels, Radiograph
 
 MANIFEST = "manifest.csv"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
-KAGGLE_PATIENT = re.compile(r"^(person\d+|(?:NORMAL2?-)?IM-\d+|[A-Za-z]+\d+)", re.IGNORECASE)
-"""File-name prefix that names the patient in the Kaggle set (`person12_bacteria_47.jpeg`)."""
+PATIENT = re.compile(
+    r"^(person\d+_(?:bacteria|virus)"  # Kermany; bacteria and virus are numbered separately
+    r"|(?:NORMAL\d*-)?IM-\d+"  # Kermany, normal: IM-0115-0001, NORMAL2-IM-1427-0001
+    r"|(?:CHN|MCU)CXR_\d+"  # Shenzhen and Montgomery: CHNCXR_0001_0
+    r"|\d{8}(?=_\d{3})"  # ChestX-ray14: 00000013_005
+    r"|patient\d+)",
+    re.IGNORECASE,
+)
+"""Prefix of a file name that names the patient in the public sets."""
 
 
 class Split(StrEnum):
@@ -45,6 +53,10 @@ class SplitLeak(ValueError):
 
 class NoStudies(ValueError):
     """The data folder holds nothing that can be read as a study."""
+
+
+class StudyUnreadable(ValueError):
+    """A file of the study index cannot be used; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +84,20 @@ class Dataset:
     targets: NDArray[np.int64]
 
 
-def index_studies(folder: Path) -> tuple[Study, ...]:
+def index_studies(folder: Path, *, drop_leaks: bool = False) -> tuple[Study, ...]:
     """List the studies of a data folder and prove that no patient crosses a split.
+
+    Parameters
+    ----------
+    drop_leaks
+        Leave out of training whatever is also in val or test, instead of refusing.
 
     Raises
     ------
     NoStudies
         Neither a manifest nor class folders.
     SplitLeak
-        A patient id or a file digest occurs in two of train, val and test.
+        A patient id or a file digest occurs in two splits.
     """
     manifest = folder / MANIFEST
     studies = _read_manifest(manifest) if manifest.is_file() else _walk_folders(folder)
@@ -89,6 +106,7 @@ def index_studies(folder: Path) -> tuple[Study, ...]:
             f"no studies in {folder}: expected {MANIFEST}, or train|val|test / "
             f"{' | '.join(FINDINGS)} / images; is DATA_DIR right?"
         )
+    studies = _without_leaks(studies) if drop_leaks else studies
     check_splits(studies)
     return studies
 
@@ -97,12 +115,30 @@ def check_splits(studies: Iterable[Study]) -> None:
     """Refuse data in which a patient, or the same bytes, is in more than one split."""
     splits_of: dict[str, set[Split]] = defaultdict(set)
     for study in studies:
-        splits_of[f"patient {study.patient_id}"].add(study.split)
-        if study.sha256:
-            splits_of[f"file digest {study.sha256}"].add(study.split)
-    leaks = [key for key, splits in splits_of.items() if len(splits) > 1]
+        for key in _identities(study):
+            splits_of[key].add(study.split)
+    leaks = [(key, splits) for key, splits in splits_of.items() if len(splits) > 1]
     if leaks:
-        raise SplitLeak(f"{len(leaks)} shared between splits, the first is {leaks[0]}")
+        key, splits = leaks[0]
+        raise SplitLeak(
+            f"{len(leaks)} in more than one split; {key} is in {', '.join(sorted(splits))}"
+        )
+
+
+def _identities(study: Study) -> tuple[str, ...]:
+    """What may not be in two splits."""
+    patient = f"patient {study.patient_id}"
+    return (patient, f"file digest {study.sha256}") if study.sha256 else (patient,)
+
+
+def _without_leaks(studies: Sequence[Study]) -> tuple[Study, ...]:
+    measured = select(studies, Split.VAL, Split.TEST)
+    taken = {key for study in measured for key in _identities(study)}
+    return measured + tuple(
+        study
+        for study in select(studies, Split.TRAIN, Split.TRAIN_OPTIONAL)
+        if taken.isdisjoint(_identities(study))
+    )
 
 
 def select(studies: Iterable[Study], *splits: Split) -> tuple[Study, ...]:
@@ -111,13 +147,16 @@ def select(studies: Iterable[Study], *splits: Split) -> tuple[Study, ...]:
 
 
 def load_dataset(
-    folder: Path, studies: Sequence[Study], spec: PreprocessSpec, *, show_progress: bool = True
+    folder: Path,
+    studies: Sequence[Study],
+    spec: PreprocessSpec,
+    on_images: Callable[[int], None] = lambda images: None,
 ) -> Dataset:
     """Read and preprocess every study with the functions that serve requests.
 
     Raises
     ------
-    service.core.errors.CxrError
+    StudyUnreadable
         A file cannot be read, or its bytes are not those that the manifest names.
     """
 
@@ -126,27 +165,45 @@ def load_dataset(
 
     pixels = np.empty((len(studies), 1, spec.side_px, spec.side_px), np.float32)
     with ThreadPoolExecutor() as pool:
-        items = pool.map(load, studies)
-        listed = track(items, "reading", total=len(studies), disable=not show_progress)
-        for index, item in enumerate(listed):
+        for index, item in enumerate(pool.map(load, studies)):
             pixels[index] = item
-    targets = np.array([FINDINGS.index(study.finding) for study in studies], np.int64)
-    return Dataset(tuple(studies), pixels, targets)
+            on_images(1)
+    return Dataset(tuple(studies), pixels, targets_of(studies))
+
+
+def targets_of(studies: Sequence[Study]) -> NDArray[np.int64]:
+    """(N,) place of each study's label in `FINDINGS`."""
+    return np.array([FINDINGS.index(study.finding) for study in studies], np.int64)
 
 
 def load_item(folder: Path, study: Study, spec: PreprocessSpec) -> Pixels:
     """One training item (1, S, S): bit for bit what the service would hand to its batcher."""
-    body = (folder / study.file).read_bytes()
+    return preprocess(read_study(folder, study), spec)
+
+
+def read_study(folder: Path, study: Study) -> Radiograph:
+    """Read one file as an upload would be read.
+
+    Raises
+    ------
+    StudyUnreadable
+        It is not there, does not decode, or is not the file that the manifest names.
+    """
+    try:
+        body = (folder / study.file).read_bytes()
+        radiograph = read_radiograph(body)
+    except (OSError, CxrError) as error:
+        raise StudyUnreadable(f"{study.file}: {error}") from error
     if study.sha256 and hashlib.sha256(body).hexdigest() != study.sha256:
-        raise ValueError(f"{study.file} is not the file that the manifest names")
-    return preprocess(read_radiograph(body), spec)
+        raise StudyUnreadable(f"{study.file} is not the file that the manifest names")
+    return radiograph
 
 
 def sampling_weights(studies: Sequence[Study]) -> NDArray[np.float64]:
     """Probability of drawing each study: groups of (source, finding) by the root of their size."""
     sizes = Counter((study.source, study.finding) for study in studies)
     weights = np.array([sizes[study.source, study.finding] ** -0.5 for study in studies])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum(), np.float64)
 
 
 def split_digest(studies: Iterable[Study]) -> str:
@@ -157,7 +214,13 @@ def split_digest(studies: Iterable[Study]) -> str:
 
 def _read_manifest(path: Path) -> tuple[Study, ...]:
     with path.open(newline="", encoding="utf-8") as handle:
-        return tuple(_study_from_row(row) for row in csv.DictReader(handle))
+        rows = csv.DictReader(handle)
+        try:
+            return tuple(_study_from_row(row) for row in rows)
+        except (KeyError, ValueError) as error:
+            raise NoStudies(
+                f"{path.name} line {rows.line_num}: {error!s} not understood"
+            ) from error
 
 
 def _study_from_row(row: dict[str, str]) -> Study:
@@ -180,16 +243,25 @@ def _walk_folders(folder: Path) -> tuple[Study, ...]:
     return tuple(
         _study_from_file(folder, path, split, finding)
         for split in (Split.TRAIN, Split.VAL, Split.TEST)
+        for place in _subfolders(folder, split)
         for finding in FINDINGS
-        for path in sorted((folder / split / finding).rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        for group in _subfolders(place, finding)
+        for path in sorted(group.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
+
+
+def _subfolders(folder: Path, name: str) -> list[Path]:
+    """Folders of this name in any case."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and p.name.lower() == name)
 
 
 def _study_from_file(folder: Path, path: Path, split: Split, finding: Finding) -> Study:
     """Group by the patient that the file name tells; a name that tells none is its own patient."""
-    known = KAGGLE_PATIENT.match(path.stem)
-    patient = f"{finding}:{known.group(1).lower()}" if known else f"{finding}:{path.stem}"
-    body_digest = hashlib.sha256(path.read_bytes()).hexdigest()
     name = path.relative_to(folder).as_posix()
-    return Study(name, finding, split, folder.name, patient, body_digest)
+    known = PATIENT.match(path.stem)
+    patient = known.group(1).lower() if known else f"file:{name}"
+    body_digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Study(name, finding, split, folder.resolve().name, patient, body_digest)

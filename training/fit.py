@@ -7,14 +7,14 @@ weights as one that was not.
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.progress import Progress
 from torch import Tensor
 
 from service.core.findings import FINDINGS
@@ -23,10 +23,11 @@ from training.augment import augment_batch
 from training.checkpoint import load_checkpoint, save_checkpoint, save_weights, write_atomically
 from training.config import Precision, RunConfig, Sampling
 from training.data import Dataset, sampling_weights
+from training.results import CONFIG, LOG
 
-CONFIG = "config.json"
-LOG = "log.jsonl"
 SCORING_IMAGES = 64
+DEVICE_SHARE = 0.5
+"""A training set that needs less than this of the free GPU memory is kept there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class RunMismatch(ValueError):
     """The folder holds a run of another configuration."""
 
 
+class RunDiverged(ValueError):
+    """The validation loss is not a number: no weights of this epoch are kept."""
+
+
 class Trainer:
     """Network, averaged weights and optimiser of one run, and where it stands."""
 
@@ -51,43 +56,43 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(config.seed)
         options = config.optimiser
-        self.network = self._build().train()
-        self.average = self._build().eval()
+        saved = load_checkpoint(folder)
+        self.network = self._build(imagenet=config.imagenet and saved is None).train()
+        self.average = self._build(imagenet=False).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimiser = torch.optim.AdamW(
             _weight_groups(self.network, options.weight_decay), lr=options.learning_rate
         )
         self.log: list[Epoch] = []
         self.best_val_loss = math.inf
+        self.averaged_steps = 0
         drawn = options.samples_per_epoch or len(train.studies)
         self.steps_per_epoch = max(1, drawn // options.batch_images)
+        self.pixels, self.targets = _place(train, self.device)
+        if saved is not None:
+            self._restore(saved)
 
-    def _build(self) -> TriageNetwork:
-        config = self.config
+    def _build(self, *, imagenet: bool) -> TriageNetwork:
         network = build_network(
-            config.architecture,
+            self.config.architecture,
             findings=len(FINDINGS),
-            imagenet=config.imagenet,
-            dropout=config.optimiser.dropout,
+            imagenet=imagenet,
+            dropout=self.config.optimiser.dropout,
         )
-        return network.to(self.device, memory_format=torch.channels_last)
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves memory_format out
+        return network
 
-    def run(self, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> tuple[Epoch, ...]:
-        """Train the epochs that are left."""
-        self.restore()
-        with Progress() as progress:
-            left = self.config.optimiser.epochs - len(self.log)
-            bar = progress.add_task("training", total=left * self.steps_per_epoch)
-            while len(self.log) < self.config.optimiser.epochs:
-                epoch = self._run_epoch(lambda: progress.advance(bar))
-                on_epoch(epoch)
+    def run(
+        self, on_epoch: Callable[[Epoch], None], on_step: Callable[[int, int], None]
+    ) -> tuple[Epoch, ...]:
+        """Train the epochs that are left; `on_step` gets the steps done and the steps in all."""
+        total = self.config.optimiser.epochs * self.steps_per_epoch
+        while len(self.log) < self.config.optimiser.epochs:
+            on_epoch(self._run_epoch(lambda step: on_step(step, total)))
         return tuple(self.log)
 
-    def restore(self) -> None:
-        """Continue from the folder's checkpoint when there is one."""
-        state = load_checkpoint(self.folder)
-        if state is None:
-            return
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint of this very configuration."""
         if state["config"] != self.config.digest():
             raise RunMismatch(f"{self.folder} holds a run of another configuration")
         self.network.load_state_dict(state["network"])
@@ -95,8 +100,9 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.log = [Epoch(**line) for line in state["log"]]
         self.best_val_loss = min((line.val_loss for line in self.log), default=math.inf)
+        self.averaged_steps = len(self.log) * self.steps_per_epoch
 
-    def _run_epoch(self, on_step: Callable[[], None]) -> Epoch:
+    def _run_epoch(self, on_step: Callable[[int], None]) -> Epoch:
         number = len(self.log)
         generator = torch.Generator().manual_seed(self.config.seed * 100_003 + number)
         torch.manual_seed(self.config.seed * 100_003 + number)
@@ -105,9 +111,13 @@ class Trainer:
         for step, indices in enumerate(order):
             self._set_learning_rate(number * self.steps_per_epoch + step)
             losses.append(self._step(indices, generator))
-            on_step()
+            on_step(number * self.steps_per_epoch + step + 1)
         rate = self.optimiser.param_groups[0]["lr"]
         val_loss = self.validate()
+        if not math.isfinite(val_loss):
+            raise RunDiverged(
+                f"epoch {number}: validation loss {val_loss}; lower the learning rate"
+            )
         epoch = Epoch(number, float(np.mean(losses)), val_loss, rate)
         self._save(epoch)
         return epoch
@@ -127,8 +137,9 @@ class Trainer:
 
     def _step(self, indices: Tensor, generator: torch.Generator) -> float:
         options, spec = self.config.optimiser, self.config.preprocess
-        pixels = torch.from_numpy(self.train.pixels[indices.numpy()]).to(self.device)
-        targets = torch.from_numpy(self.train.targets[indices.numpy()]).to(self.device)
+        chosen = indices.to(self.pixels.device)
+        pixels = self.pixels[chosen].to(self.device)
+        targets = self.targets[chosen].to(self.device)
         pixels = augment_batch(pixels, self.config.augment, generator)
         pixels = (pixels - spec.mean) / spec.standard_deviation
         pixels = pixels.contiguous(memory_format=torch.channels_last)
@@ -159,8 +170,9 @@ class Trainer:
 
     def _update_average(self) -> None:
         """Exponential moving average of weights and of batch statistics, short at first."""
-        self._averaged = getattr(self, "_averaged", len(self.log) * self.steps_per_epoch) + 1
-        decay = min(self.config.optimiser.ema_decay, self._averaged / (self._averaged + 10))
+        self.averaged_steps += 1
+        early = self.averaged_steps / (self.averaged_steps + 10)
+        decay = min(self.config.optimiser.ema_decay, early)
         with torch.no_grad():
             live = self.network.state_dict()
             for name, value in self.average.state_dict().items():
@@ -212,6 +224,7 @@ def fit(
     val: Dataset,
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Epoch, ...]:
     """Train or resume the run in `folder`; its best weights are then `weights.safetensors`.
 
@@ -222,9 +235,18 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config=config, train=train, val=val, folder=folder)
-    epochs = trainer.run(on_epoch)
     write_atomically(folder / CONFIG, config.model_dump_json(indent=2).encode())
-    return epochs
+    return trainer.run(on_epoch, on_step)
+
+
+def _place(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The training set as tensors, on the GPU when it fits there with room to work."""
+    pixels, targets = torch.from_numpy(dataset.pixels), torch.from_numpy(dataset.targets)
+    if device.type == "cuda":
+        free_bytes, _ = torch.cuda.mem_get_info(device)
+        if dataset.pixels.nbytes < DEVICE_SHARE * free_bytes:
+            return pixels.to(device), targets.to(device)
+    return pixels, targets
 
 
 def _as_line(epoch: Epoch) -> dict[str, float | int]:

@@ -1,0 +1,227 @@
+"""The acts end to end: read what is needed, show progress, write what the next act needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from service.core.artifact import Artifact
+from training.baseline import describe_studies, fit_baseline
+from training.checkpoint import write_atomically
+from training.config import RunConfig
+from training.data import (
+    Dataset,
+    NoStudies,
+    Split,
+    Study,
+    index_studies,
+    load_dataset,
+    select,
+    split_digest,
+    targets_of,
+)
+from training.discrimination import Opponents, questions
+from training.evaluate import DRAWS, evaluate
+from training.fit import Epoch, fit
+from training.plots import draw_figures
+from training.release import Version, promote, release
+from training.report import evaluation_tables, tuning_tables
+from training.results import (
+    EVALUATION,
+    SPLIT,
+    TUNING,
+    Evaluation,
+    RunIncomplete,
+    Tuning,
+    dump_record,
+    file_digest,
+    load_record,
+)
+from training.scoring import Run, SplitScores, load_run, score_dataset, torch_forward
+from training.statistics import Numbers
+from training.tune import tune
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where an act reads and writes, and whom it talks to."""
+
+    data: Path
+    run: Path
+    console: Console
+    drop_leaks: bool = False
+
+
+def run_fit(place: Workplace, config: RunConfig) -> None:
+    """Train or resume, and note which split it was."""
+    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    train = _load(place, _training_studies(studies, config), config)
+    val = _load(place, _needed(studies, Split.VAL), config)
+    place.run.mkdir(parents=True, exist_ok=True)
+    _note_split(place.run, split_digest(studies))
+    with _progress(place.console) as progress:
+        bar = progress.add_task("training", total=None)
+
+        def on_step(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        def on_epoch(epoch: Epoch) -> None:
+            progress.console.print(_epoch_line(epoch, config.optimiser.epochs))
+
+        fit(config, train=train, val=val, folder=place.run, on_epoch=on_epoch, on_step=on_step)
+    place.console.print(f"weights of the best epoch are in {place.run}")
+
+
+def run_tune(place: Workplace, config: RunConfig | None) -> Tuning:
+    """Score the validation split and write `tuning.json`."""
+    run = load_run(place.run, config)
+    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    _check_split(place, split_digest(studies))
+    scores = _score(place, run, _needed(studies, Split.VAL))
+    tuning = tune(
+        scores,
+        training=_training_studies(studies, run.config),
+        weights_digest=run.weights_digest,
+        config_digest=run.config.digest(),
+        split_digest=split_digest(studies),
+    )
+    write_atomically(place.run / TUNING, dump_record(tuning))
+    place.console.print(*tuning_tables(tuning), *tuning.notes, sep="\n")
+    return tuning
+
+
+def run_evaluate(
+    place: Workplace, config: RunConfig | None, split: Split, draws: int = DRAWS
+) -> Evaluation:
+    """Measure a split, write the evaluation and its figures."""
+    run = load_run(place.run, config)
+    tuning = load_record(place.run, TUNING, Tuning, "tune")
+    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    _check_same_run(run, tuning, split_digest(studies))
+    chosen = _needed(studies, split)
+    scores = _score(place, run, chosen)
+    baseline_nf = _baseline(place, _training_studies(studies, run.config), chosen)
+    digest = file_digest(place.run / TUNING)
+    evaluation = evaluate(
+        scores, tuning, baseline_nf, split=split.value, tuning_digest=digest, draws=draws
+    )
+    folder = place.run if split is Split.TEST else place.run / split.value
+    folder.mkdir(exist_ok=True)
+    for name, body in _figures(evaluation, scores, tuning, baseline_nf).items():
+        write_atomically(folder / name, body)
+    write_atomically(folder / EVALUATION, dump_record(evaluation))
+    place.console.print(*evaluation_tables(evaluation), *evaluation.caveats, sep="\n")
+    return evaluation
+
+
+def run_release(
+    place: Workplace, config: RunConfig | None, version: Version, *, is_promoted: bool
+) -> Artifact:
+    """Write the version folder, and `CURRENT` when asked to."""
+    run = load_run(place.run, config)
+    tuning = load_record(place.run, TUNING, Tuning, "tune")
+    evaluation = load_record(place.run, EVALUATION, Evaluation, "evaluate")
+    if evaluation.tuning_digest != file_digest(place.run / TUNING):
+        raise RunIncomplete("the evaluation is of another tuning: run `cxr-train evaluate`")
+    figures = {path.name: path.read_bytes() for path in sorted(place.run.glob("*.png"))}
+    with place.console.status("building and verifying"):
+        artifact = release(version, run, tuning, evaluation, figures)
+    place.console.print(f"released {artifact.reference} {artifact.digest} in {version.folder}")
+    if is_promoted:
+        promote(version)
+        place.console.print(f"{artifact.reference} is the version that serves")
+    return artifact
+
+
+def _training_studies(studies: tuple[Study, ...], config: RunConfig) -> tuple[Study, ...]:
+    optional = (Split.TRAIN_OPTIONAL,) if config.data.include_optional else ()
+    return _needed(studies, Split.TRAIN, *optional)
+
+
+def _needed(studies: tuple[Study, ...], *splits: Split) -> tuple[Study, ...]:
+    chosen = select(studies, *splits)
+    if not chosen:
+        raise NoStudies(f"the data folder holds no study in {', '.join(splits)}")
+    return chosen
+
+
+def _load(place: Workplace, studies: tuple[Study, ...], config: RunConfig) -> Dataset:
+    with _progress(place.console) as progress:
+        bar = progress.add_task("reading", total=len(studies))
+        return load_dataset(
+            place.data, studies, config.preprocess, lambda images: progress.advance(bar, images)
+        )
+
+
+def _score(place: Workplace, run: Run, studies: tuple[Study, ...]) -> SplitScores:
+    dataset = _load(place, studies, run.config)
+    with _progress(place.console) as progress:
+        bar = progress.add_task("scoring", total=len(studies))
+        forward = torch_forward(run.network)
+        return score_dataset(
+            dataset, forward, run.recipe(), lambda images: progress.advance(bar, images)
+        )
+
+
+def _baseline(
+    place: Workplace, training: tuple[Study, ...], measured: tuple[Study, ...]
+) -> Numbers:
+    with _progress(place.console) as progress:
+        bar = progress.add_task("trivial baseline", total=len(training) + len(measured))
+
+        def on_images(images: int) -> None:
+            progress.advance(bar, images)
+
+        train = describe_studies(place.data, training, on_images)
+        test = describe_studies(place.data, measured, on_images)
+    return fit_baseline(train, targets_of(training), test)
+
+
+def _figures(
+    evaluation: Evaluation, scores: SplitScores, tuning: Tuning, baseline_nf: Numbers
+) -> dict[str, bytes]:
+    temperature = tuning.calibration.temperature
+    opponents = Opponents(
+        scores.studies,
+        scores.probabilities(temperature),
+        baseline_nf,
+        scores.single_view_probabilities(temperature),
+        draws=(),
+    )
+    return draw_figures(evaluation, questions(scores.studies), opponents)
+
+
+def _note_split(folder: Path, digest: str) -> None:
+    noted = folder / SPLIT
+    if noted.is_file() and noted.read_text().strip() != digest:
+        raise RunIncomplete(f"{folder} was begun on another split of the data: use a new --run")
+    write_atomically(noted, f"{digest}\n".encode())
+
+
+def _check_split(place: Workplace, digest: str) -> None:
+    """A run may only be tuned where nothing of its training set is in val."""
+    noted = place.run / SPLIT
+    if not noted.is_file():
+        place.console.print(f"[yellow]no {SPLIT} in the run: cannot prove it was this split")
+    elif noted.read_text().strip() != digest:
+        raise RunIncomplete("the data folder holds another split than the run was trained on")
+
+
+def _check_same_run(run: Run, tuning: Tuning, digest: str) -> None:
+    if tuning.weights_digest != run.weights_digest:
+        raise RunIncomplete("the weights changed since they were tuned: run `cxr-train tune`")
+    if tuning.split_digest != digest:
+        raise RunIncomplete("the data folder holds another split than the run was tuned on")
+
+
+def _epoch_line(epoch: Epoch, epochs: int) -> str:
+    return (
+        f"epoch {epoch.epoch + 1}/{epochs}  train loss {epoch.train_loss:.4f}  "
+        f"val loss {epoch.val_loss:.4f}  learning rate {epoch.learning_rate:.2g}"
+    )
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console)

@@ -1,0 +1,160 @@
+"""Act 3: what the tuned run is worth on images that took no part in it.
+
+Axes: N images, F findings.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.core.artifact import MetricInterval, OperatingPoint
+from service.core.findings import FINDINGS
+from service.core.inference import Scores
+from service.core.triage import Priority, triage
+from training.discrimination import Opponents, discriminate, macro_auc, questions, stratify
+from training.operating import count_images, count_patients, is_finding, point_rates
+from training.results import Counts, Evaluation, FindingCalibration, Tuning
+from training.scoring import SplitScores
+from training.statistics import (
+    Indices,
+    Numbers,
+    bootstrap,
+    brier,
+    calibration_error,
+    calibration_line,
+    log_loss,
+    patient_draws,
+    reliability,
+)
+
+Measure = Callable[[Numbers, NDArray[np.int64]], float]
+
+DRAWS = 1000
+SEED = 20_240
+CAVEATS = (
+    (
+        "The collection predicts the label: some collections hold one finding only, so every "
+        "pooled number is partly a number about where an image is from. Read the rows within "
+        "one source."
+    ),
+    (
+        "The trivial baseline sees size, shape, borders and grey levels only; where it comes near "
+        "the network, the network has not been shown to read lungs."
+    ),
+    "Test and training images are from the same collections: nothing here is external validation.",
+    (
+        "The mix of findings is that of the collections, not of a hospital; predictive values are "
+        "given at stated prevalences instead."
+    ),
+    (
+        "Intervals of AUC, log-loss, Brier score and calibration error resample patients; those of "
+        "sensitivity, specificity and predictive values (Wilson) count images as independent and "
+        "are too narrow where a patient has several."
+    ),
+)
+SOURCE_CAVEATS = {
+    "kermany": "Kermany holds children aged 1 to 5 only: it is most of the pneumonia evidence, "
+    "and none of it is about adults.",
+    "nih": "The only adult pneumonia images are NIH's, with labels mined from reports and partly "
+    "confirmed by a second reading; there is no external adult pneumonia set.",
+    "shenzhen128": "Shenzhen was available at 128 px only: resolution may give it away.",
+    "tbx11k": "TBX11K holds tuberculosis only: it adds positives and no negatives.",
+}
+
+
+def evaluate(
+    scores: SplitScores,
+    tuning: Tuning,
+    baseline_nf: Numbers,
+    *,
+    split: str,
+    tuning_digest: str,
+    draws: int = DRAWS,
+) -> Evaluation:
+    """Measure one split; `baseline_nf` are the trivial baseline's probabilities on it."""
+    temperature = tuning.calibration.temperature
+    probabilities_nf = scores.probabilities(temperature)
+    studies, points = scores.studies, tuple(rates.point for rates in tuning.points)
+    resampled = patient_draws([study.patient_id for study in studies], draws, SEED)
+    single_view_nf = scores.single_view_probabilities(temperature)
+    opponents = Opponents(studies, probabilities_nf, baseline_nf, single_view_nf, resampled)
+    asked = questions(studies)
+    return Evaluation(
+        weights_digest=tuning.weights_digest,
+        tuning_digest=tuning_digest,
+        split=split,
+        split_digest=tuning.split_digest,
+        images=count_images(studies),
+        patients=count_patients(studies),
+        bootstrap_draws=draws,
+        seed=SEED,
+        macro_auc=macro_auc(asked, opponents),
+        discrimination={name: discriminate(asked[name], opponents) for name in asked},
+        points=tuple(point_rates(point, probabilities_nf, studies) for point in points),
+        confusion=confusion_matrix(probabilities_nf, scores),
+        priorities=count_priorities(scores, temperature, points),
+        log_loss=_resample(log_loss, probabilities_nf, scores, resampled),
+        brier=_resample(brier, probabilities_nf, scores, resampled),
+        calibration_error=_resample(calibration_error, probabilities_nf, scores, resampled),
+        calibration=calibrate_findings(probabilities_nf, scores),
+        strata=stratify(opponents, points),
+        caveats=caveats(scores),
+    )
+
+
+def confusion_matrix(probabilities_nf: Numbers, scores: SplitScores) -> tuple[tuple[int, ...], ...]:
+    """Truth (rows) against the most likely finding (columns)."""
+    counts = np.zeros((len(FINDINGS), len(FINDINGS)), int)
+    np.add.at(counts, (scores.targets, probabilities_nf.argmax(axis=1)), 1)
+    return tuple(tuple(int(count) for count in row) for row in counts)
+
+
+def count_priorities(
+    scores: SplitScores, temperature: float, points: Sequence[OperatingPoint]
+) -> Counts:
+    """What the served triage would make of each image, by source and truth."""
+    probabilities_nf = scores.probabilities(temperature)
+    spread_nf = scores.view_spread(temperature)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    nothing = np.zeros((0, 0, 0), np.float32)
+    for study, probabilities, spread in zip(
+        scores.studies, probabilities_nf, spread_nf, strict=True
+    ):
+        decided = triage(Scores(probabilities, spread, nothing), points)
+        counts[f"{study.source}: {study.finding}"][decided.priority] += 1
+    return {
+        group: {priority.value: counts[group][priority] for priority in Priority}
+        for group in sorted(counts)
+    }
+
+
+def calibrate_findings(
+    probabilities_nf: Numbers, scores: SplitScores
+) -> dict[str, FindingCalibration]:
+    """Reliability of each finding against the rest."""
+    found = {}
+    for column, finding in enumerate(FINDINGS):
+        positive = is_finding(scores.studies, finding)
+        line = calibration_line(probabilities_nf[:, column], positive)
+        found[finding.value] = FindingCalibration(
+            line, reliability(probabilities_nf[:, column], positive)
+        )
+    return found
+
+
+def caveats(scores: SplitScores) -> tuple[str, ...]:
+    """General ones, and those of the sources at hand."""
+    sources = {study.source for study in scores.studies}
+    special = tuple(text for source, text in SOURCE_CAVEATS.items() if source in sources)
+    return CAVEATS + special
+
+
+def _resample(
+    measure: Measure, probabilities_nf: Numbers, scores: SplitScores, draws: Sequence[Indices]
+) -> MetricInterval:
+    def statistic(draw: Indices) -> float:
+        return measure(probabilities_nf[draw], scores.targets[draw])
+
+    return bootstrap(statistic, len(scores.targets), draws)

@@ -1,0 +1,267 @@
+"""Numbers -> MODEL_CARD.md: intended use, data, every number with its interval, limits."""
+
+from collections.abc import Iterable, Sequence
+
+from service.core.artifact import Manifest
+from service.core.findings import FINDINGS
+from training.report import text_of, text_of_threshold
+from training.results import Evaluation, PointRates, Tuning
+
+LIMITS = (
+    "Research software, not a medical device: it may not decide about a patient.",
+    (
+        "The audit for confounding has not been run on this version: whether the network looks at "
+        "the lungs is not shown."
+    ),
+    "No external test: every collection of the test split was also trained on.",
+    "A threshold that reads *none certifiable* raises no flag: that finding is shadow-only.",
+    "A picture without DICOM tags (PNG, JPEG) cannot be checked for age, view or modality.",
+    "Other diseases, devices, post-operative states and lateral views were not studied.",
+)
+CHILDREN = (
+    "> **The intended use is adults; most of the pneumonia evidence is from children.** {share} "
+    "pneumonia images of the {split} split are from the Kermany collection, of children aged 1 to "
+    "5. What the model is worth for adult pneumonia rests on {rest} images of one American "
+    "hospital. Do not read a pooled pneumonia number as a statement about adults."
+)
+
+
+def write_model_card(manifest: Manifest, tuning: Tuning, evaluation: Evaluation) -> str:
+    """The card as Markdown."""
+    sections = [
+        f"# Model card: {manifest.name} {manifest.version}",
+        manifest.description,
+        _intended_use(manifest, evaluation),
+        _network(manifest, tuning),
+        _data(manifest, tuning, evaluation),
+        _discrimination(evaluation),
+        _operating_points(tuning, evaluation),
+        _calibration(tuning, evaluation),
+        _strata(evaluation),
+        _limits(tuning, evaluation),
+        _provenance(manifest),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _intended_use(manifest: Manifest, evaluation: Evaluation) -> str:
+    use = manifest.intended_use
+    rows = [(name.replace("_", " "), _words(value)) for name, value in use]
+    lines = [
+        "## Intended use",
+        (
+            "Orders a reading list of frontal chest radiographs in research: which one a "
+            "radiologist opens first. It never replaces a reading, and an image outside this table "
+            "is not evaluated. **Not a medical device; for research and non-commercial use only.**"
+        ),
+        _table(("scope", "value"), rows),
+        _children_note(evaluation),
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _children_note(evaluation: Evaluation) -> str:
+    counts = {source: found.get("pneumonia", 0) for source, found in evaluation.images.items()}
+    total, children = sum(counts.values()), counts.get("kermany", 0)
+    if not children:
+        return ""
+    share = f"{children} of {total}"
+    return CHILDREN.format(share=share, split=evaluation.split, rest=total - children)
+
+
+def _network(manifest: Manifest, tuning: Tuning) -> str:
+    views = ", ".join(manifest.views)
+    side = manifest.preprocess.side_px
+    return (
+        "## Network\n\n"
+        f"{manifest.architecture}, one grey channel of {side} x {side} px, findings "
+        f"{', '.join(manifest.findings)}. Every score is the mean of the logits over the views "
+        f"{views}, divided by a temperature of {tuning.calibration.temperature:.3f}. Every number "
+        "below was measured so, with the released half-precision weights."
+    )
+
+
+def _data(manifest: Manifest, tuning: Tuning, evaluation: Evaluation) -> str:
+    licences = [
+        (source.name, str(source.images), source.licence, source.citation)
+        for source in manifest.provenance.data_sources
+    ]
+    splits = [
+        (split, source, *(str(found.get(finding, 0)) for finding in FINDINGS))
+        for split, counts in (
+            ("train", tuning.training_images),
+            ("val", tuning.images),
+            (evaluation.split, evaluation.images),
+        )
+        for source, found in counts.items()
+    ]
+    return "\n\n".join(
+        [
+            "## Data",
+            (
+                "No patient is in two splits. Some collections are non-commercial, others may not "
+                "be redistributed or state no terms: the weights inherit the strictest, research "
+                "and non-commercial use."
+            ),
+            _table(("collection", "training images", "licence", "citation"), licences),
+            _table(("split", "source", *FINDINGS), splits),
+        ]
+    )
+
+
+def _discrimination(evaluation: Evaluation) -> str:
+    macro = evaluation.macro_auc
+    rows = [("macro, one vs rest", "", text_of(macro.network), text_of(macro.baseline), "")]
+    rows += [
+        (
+            name,
+            f"{found.positives} / {found.negatives} ({found.patients} patients)",
+            text_of(found.network),
+            text_of(found.baseline),
+            text_of(found.difference),
+        )
+        for name, found in evaluation.discrimination.items()
+    ]
+    heading = ("question", "positives / negatives", "network", "trivial baseline", "difference")
+    return "\n\n".join(
+        [
+            f"## Discrimination on the {evaluation.split} split",
+            (
+                "AUC with 95 % intervals. The trivial baseline is a logistic regression on image "
+                "size, shape, borders and grey levels: it cannot read a lung."
+            ),
+            _table(heading, rows),
+            f"Without test-time augmentation the macro AUC is {macro.single_view:.3f}.",
+            "![ROC](roc.png)",
+        ]
+    )
+
+
+def _operating_points(tuning: Tuning, evaluation: Evaluation) -> str:
+    certified = [
+        (
+            f"{rates.point.finding} {rates.point.purpose} {rates.point.label}",
+            text_of_threshold(rates.point.threshold),
+            str(rates.point.positives),
+            "-" if rates.point.misses_allowed is None else str(rates.point.misses_allowed),
+        )
+        for rates in tuning.points
+    ]
+    groups = [(group, *map(str, found.values())) for group, found in evaluation.priorities.items()]
+    return "\n\n".join(
+        [
+            "## Operating points",
+            (
+                "A threshold is the exact binomial one that keeps its target sensitivity with 95 % "
+                "confidence, on one validation image per patient."
+            ),
+            _table(("point", "threshold", "positive patients", "misses allowed"), certified),
+            f"What they give on the {evaluation.split} split:",
+            _rates(evaluation.points),
+            "Predictive values at stated prevalences, from the pooled rates:",
+            _prevalences(evaluation.points),
+            f"Priority on the {evaluation.split} split, by source and truth:",
+            _table(("group", "urgent", "review", "routine"), groups),
+        ]
+    )
+
+
+def _rates(points: Iterable[PointRates]) -> str:
+    rows = []
+    for rates in points:
+        name = f"{rates.point.finding} {rates.point.purpose} {rates.point.label}"
+        found = {"pooled": rates.pooled, **rates.sources} if rates.pooled else {}
+        rows += [
+            (name, where, text_of(at.sensitivity), text_of(at.specificity), text_of(at.ppv))
+            for where, at in found.items()
+        ]
+    return _table(("point", "images", "sensitivity", "specificity", "PPV in this mix"), rows)
+
+
+def _prevalences(points: Iterable[PointRates]) -> str:
+    rows = [
+        (
+            f"{rates.point.finding} {rates.point.purpose}",
+            f"{at.prevalence:.0%}",
+            text_of(at.ppv),
+            text_of(at.npv),
+        )
+        for rates in points
+        for at in rates.prevalence
+    ]
+    return _table(("point", "prevalence", "PPV", "NPV"), rows)
+
+
+def _calibration(tuning: Tuning, evaluation: Evaluation) -> str:
+    rows = [
+        ("expected calibration error", text_of(evaluation.calibration_error)),
+        ("Brier score (0 to 2)", text_of(evaluation.brier)),
+        ("log-loss", text_of(evaluation.log_loss)),
+    ]
+    for finding, found in evaluation.calibration.items():
+        if found.line is not None:
+            rows.append((f"{finding}: slope", text_of(found.line.slope, 2)))
+            rows.append((f"{finding}: intercept", text_of(found.line.intercept, 2)))
+    before, after = tuning.log_loss_before, tuning.log_loss_after
+    return "\n\n".join(
+        [
+            "## Calibration",
+            (
+                f"Temperature scaling took the validation log-loss from {before:.4f} to "
+                f"{after:.4f}. On the {evaluation.split} split:"
+            ),
+            _table(("measure", "value"), rows),
+            "![reliability](reliability.png)",
+            "![confusion](confusion.png)",
+        ]
+    )
+
+
+def _strata(evaluation: Evaluation) -> str:
+    if not evaluation.strata:
+        return ""
+    rows = [
+        (
+            stratum.name,
+            f"{stratum.finding} vs normal",
+            text_of(stratum.auc),
+            text_of(stratum.rates.sensitivity if stratum.rates else None),
+            text_of(stratum.rates.specificity if stratum.rates else None),
+        )
+        for stratum in evaluation.strata
+    ]
+    heading = ("group", "question", "AUC", "sensitivity", "specificity")
+    note = "Groups of 20 images or more whose age, sex or view is known."
+    return "\n\n".join(["## Groups of patients", note, _table(heading, rows)])
+
+
+def _limits(tuning: Tuning, evaluation: Evaluation) -> str:
+    lines = (*LIMITS, *evaluation.caveats, *tuning.notes)
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _provenance(manifest: Manifest) -> str:
+    made = manifest.provenance
+    libraries = ", ".join(f"{name} {version}" for name, version in made.libraries.items())
+    rows = [
+        ("created", manifest.created),
+        ("git commit", made.git_commit),
+        ("seed", str(made.seed)),
+        ("weights", manifest.files["weights.safetensors"].sha256),
+        ("configuration", made.config_digest),
+        ("split", made.split_digest),
+        ("audit", manifest.audit.value),
+        ("libraries", libraries),
+    ]
+    return "## Provenance\n\n" + _table(("what", "value"), rows)
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _words(value: object) -> str:
+    if isinstance(value, tuple | list | set | frozenset):
+        return ", ".join(sorted(str(part) for part in value))
+    return "-" if value is None else str(value)

@@ -1,0 +1,136 @@
+"""A run's weights over a split, through the very function that serves requests.
+
+Axes: N images, V views, F findings, M = V * N.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from service.core.findings import FINDINGS
+from service.core.inference import Forward, Recipe, Scalars, calibrate, score_batch
+from service.core.network import TriageNetwork, build_network
+from service.core.radiograph import Pixels
+from service.core.tta import average_logits
+from training.checkpoint import WEIGHTS, load_weights
+from training.config import RunConfig
+from training.data import Dataset, Study
+from training.results import CONFIG, RunIncomplete, file_digest
+
+CHUNK_IMAGES = 8
+"""Times four views: larger chunks leave the CPU's caches, at twice the time per image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trained run: configuration and released-precision weights in an fp32 network."""
+
+    folder: Path
+    config: RunConfig
+    weights_digest: str
+    network: TriageNetwork = field(repr=False)
+
+    def recipe(self, temperature: float = 1.0) -> Recipe:
+        """How the served pipeline would score with this run."""
+        return Recipe(self.config.preprocess, self.config.views, temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitScores:
+    """Uncalibrated logits of a split; probabilities follow from a temperature."""
+
+    studies: tuple[Study, ...]
+    targets: NDArray[np.int64]
+    views_vnf: Scalars = field(repr=False)
+    mean_nf: Scalars = field(repr=False)
+
+    def probabilities(self, temperature: float) -> Scalars:
+        """(N, F) as `score_batch` would give them at this temperature."""
+        return calibrate(self.mean_nf, temperature)
+
+    def single_view_probabilities(self, temperature: float) -> Scalars:
+        """(N, F) of the first view alone: what test-time augmentation is compared with."""
+        return calibrate(self.views_vnf[0], temperature)
+
+    def view_spread(self, temperature: float) -> Scalars:
+        """(N, F) as `score_batch` would give it."""
+        return np.asarray(calibrate(self.views_vnf, temperature).std(axis=0), np.float32)
+
+
+def load_run(folder: Path, config: RunConfig | None = None) -> Run:
+    """Open a run folder.
+
+    Raises
+    ------
+    RunIncomplete
+        No weights, no configuration, or weights of another architecture.
+    """
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise RunIncomplete(f"{weights} is not there: run `cxr-train fit` first, or name the run")
+    config = config or _read_saved_config(folder)
+    network = build_network(config.architecture, findings=len(FINDINGS))
+    try:
+        load_weights(folder, network)
+    except (ValueError, RuntimeError) as error:
+        raise RunIncomplete(f"{weights} does not fit a {config.architecture} network") from error
+    return Run(folder, config, file_digest(weights), network.eval())
+
+
+def _read_saved_config(folder: Path) -> RunConfig:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise RunIncomplete(f"{path} is not there: pass the run's --config")
+    return RunConfig.model_validate_json(path.read_bytes())
+
+
+def torch_forward(network: nn.Module) -> Forward:
+    """The reference engine: fp32 throughout, on the GPU when there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch leaves memory_format out
+
+    def forward(batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
+        # TF32 would keep 10 bits of mantissa: the reference must not.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            pixels = torch.from_numpy(np.ascontiguousarray(batch_nchw)).to(device)
+            logits, maps = network(pixels.contiguous(memory_format=torch.channels_last))
+        return logits.cpu().numpy(), maps.cpu().numpy()
+
+    return forward
+
+
+def score_dataset(
+    dataset: Dataset,
+    forward: Forward,
+    recipe: Recipe,
+    on_images: Callable[[int], None] = lambda images: None,
+) -> SplitScores:
+    """Score every image with the served views, in chunks."""
+    means, views = [], []
+    for start in range(0, len(dataset.targets), CHUNK_IMAGES):
+        chunk = dataset.pixels[start : start + CHUNK_IMAGES]
+        mean_nf, views_vnf = _score_chunk(chunk, forward, recipe)
+        means.append(mean_nf)
+        views.append(views_vnf)
+        on_images(len(chunk))
+    return SplitScores(
+        dataset.studies, dataset.targets, np.concatenate(views, axis=1), np.concatenate(means)
+    )
+
+
+def _score_chunk(chunk: Pixels, forward: Forward, recipe: Recipe) -> tuple[Scalars, Scalars]:
+    """Let `score_batch` do the work and keep the logits that it asked the engine for."""
+    asked: list[Scalars] = []
+
+    def listening(batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
+        logits_mf, maps_mfhw = forward(batch_nchw)
+        asked.append(logits_mf)
+        return logits_mf, maps_mfhw
+
+    score_batch(chunk, listening, recipe)
+    return average_logits(np.concatenate(asked), len(recipe.views))

@@ -1,0 +1,125 @@
+"""Act 2: calibration and operating points on the validation split, with the served views.
+
+Axes: N images, F findings.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from service.core.artifact import Calibration, OperatingPoint, Purpose
+from service.core.findings import ABNORMAL, FINDINGS, Finding
+from training.data import Study
+from training.operating import count_images, count_patients, point_rates
+from training.results import Tuning
+from training.scoring import SplitScores
+from training.statistics import LEVEL, Indices, Numbers, certified_threshold, log_loss
+
+FLAG_SENSITIVITY = 0.97
+REFER_SENSITIVITIES = (0.99, 0.985, 0.98)
+"""Ladder of the uncertain zone: the highest that the positives can certify is taken."""
+
+TEMPERATURES = (0.05, 20.0)
+NOTES = (
+    (
+        "The validation split is a mix of collections, not a population: its share of findings is "
+        "no prevalence, and the temperature is fitted to that mix."
+    ),
+    (
+        "Thresholds are pooled over the sources and certified on one image per patient, because "
+        "images of one patient are not independent; rates are over all images."
+    ),
+    "A certified sensitivity holds for radiographs like those of the validation split only.",
+)
+
+
+def tune(
+    scores: SplitScores,
+    *,
+    training: Sequence[Study],
+    weights_digest: str,
+    config_digest: str,
+    split_digest: str,
+) -> Tuning:
+    """Fit the temperature, then certify a flag and a refer threshold for each abnormal finding."""
+    temperature = fit_temperature(scores)
+    probabilities_nf = scores.probabilities(temperature)
+    points = tuple(
+        point
+        for finding in ABNORMAL
+        for point in tune_finding(finding, probabilities_nf, scores.studies, weights_digest)
+    )
+    return Tuning(
+        weights_digest=weights_digest,
+        config_digest=config_digest,
+        split_digest=split_digest,
+        training_images=count_images(training),
+        images=count_images(scores.studies),
+        patients=count_patients(scores.studies),
+        calibration=Calibration(temperature=temperature, images=len(scores.studies)),
+        log_loss_before=log_loss(scores.probabilities(1.0), scores.targets),
+        log_loss_after=log_loss(probabilities_nf, scores.targets),
+        points=tuple(point_rates(point, probabilities_nf, scores.studies) for point in points),
+        notes=NOTES,
+    )
+
+
+def fit_temperature(scores: SplitScores) -> float:
+    """The temperature with the least log-loss of the averaged logits (Guo et al., ICML 2017)."""
+
+    def loss(exponent: float) -> float:
+        return log_loss(scores.probabilities(float(np.exp(exponent))), scores.targets)
+
+    bounds = tuple(np.log(TEMPERATURES))
+    best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    return float(np.clip(np.exp(best.x), *TEMPERATURES))
+
+
+def tune_finding(
+    finding: Finding, probabilities_nf: Numbers, studies: Sequence[Study], weights_digest: str
+) -> tuple[OperatingPoint, OperatingPoint]:
+    """The flag point and the refer point below it."""
+    chosen = one_per_patient(studies, finding)
+    positive_scores = probabilities_nf[chosen, FINDINGS.index(finding)]
+    flag = _point(finding, Purpose.FLAG, positive_scores, FLAG_SENSITIVITY, weights_digest)
+    ladder = [
+        _point(finding, Purpose.REFER, positive_scores, target, weights_digest)
+        for target in REFER_SENSITIVITIES
+    ]
+    certified = [point for point in ladder if point.threshold is not None]
+    return flag, (certified or ladder)[0]
+
+
+def one_per_patient(studies: Sequence[Study], finding: Finding) -> Indices:
+    """Index of one image of each patient with the finding, picked by the digest of its name.
+
+    The pick must not depend on the score: the lowest of each patient would shift the threshold.
+    """
+    picked: dict[str, tuple[str, int]] = {}
+    for index, study in enumerate(studies):
+        if study.finding is finding:
+            lot = hashlib.sha256(study.file.encode()).hexdigest(), index
+            picked[study.patient_id] = min(lot, picked.get(study.patient_id, lot))
+    return np.array(sorted(index for _, index in picked.values()), np.intp)
+
+
+def _point(
+    finding: Finding,
+    purpose: Purpose,
+    positive_scores: Numbers,
+    target_sensitivity: float,
+    weights_digest: str,
+) -> OperatingPoint:
+    certified = certified_threshold(positive_scores, target_sensitivity)
+    return OperatingPoint(
+        finding=finding,
+        purpose=purpose,
+        target_sensitivity=target_sensitivity,
+        confidence=LEVEL,
+        positives=certified.positives,
+        misses_allowed=certified.misses_allowed,
+        threshold=certified.threshold,
+        weights_digest=weights_digest,
+    )
