@@ -16,9 +16,7 @@ class Engine(Protocol):
     device: str
     """What it runs on, for people and metrics: `cpu bf16`, `cuda:0 bf16`."""
 
-    def forward(
-        self, batch_nchw: Pixels
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def forward(self, batch_nchw: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(M, 1, S, S) normalised -> logits (M, F) and maps (M, F, h, w), any M >= 1."""
 
     def close(self) -> None:

@@ -1,0 +1,168 @@
+"""POST /predict and POST /explain: take the upload, hand it on, wrap the answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from service.api.dependencies import OpenRuntime
+from service.api.middleware import ClientGone
+from service.api.problems import ShadowMode, documented
+from service.api.schemas import Answer, ShadowAnswer
+from service.api.uploads import FIELD, read_upload
+from service.case import Case
+from service.core.findings import Finding
+from service.record import Mode, new_id
+from service.runtime import Runtime
+
+router = APIRouter(tags=["radiographs"])
+
+T = TypeVar("T")
+MAX_DEADLINE_MS = 3_600_000
+DeadlineMs = Annotated[
+    int | None,
+    Header(
+        alias="X-Deadline-Ms", ge=1, le=MAX_DEADLINE_MS,
+        description="Milliseconds after which the answer is of no use any more.",
+    ),
+]  # fmt: skip
+Abnormal = Literal[Finding.PNEUMONIA, Finding.TUBERCULOSIS]
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "One radiograph. What the bytes are decides, not the header.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: {"type": "string", "format": "binary"}},
+                    "additionalProperties": False,
+                }
+            },
+            "application/dicom": _BINARY,
+            "image/png": _BINARY,
+            "image/jpeg": _BINARY,
+            "application/octet-stream": _BINARY,
+        },
+    }
+}
+"""The framework's shape; declared by hand because it would read the body before the limit."""
+
+UPLOAD_PROBLEMS = (
+    "EMPTY_UPLOAD", "INVALID_REQUEST", "UNSAFE_PREAMBLE", "UPLOAD_TIMEOUT",
+    "BODY_TOO_LARGE", "IMAGE_TOO_LARGE", "UNKNOWN_FORMAT", "UNSUPPORTED_TRANSFER_SYNTAX",
+    "IMAGE_TOO_SMALL", "UNSUPPORTED_PIXEL_FORMAT", "DAMAGED_FILE", "PIXEL_DATA_DAMAGED",
+    "NO_PIXEL_DATA", "INTERNAL", "QUEUE_FULL", "DEADLINE_EXCEEDED", "SHUTTING_DOWN",
+    "ENGINE_FAILED",
+)  # fmt: skip
+
+
+@router.post(
+    "/predict",
+    response_model=Answer,
+    responses={
+        202: {"model": ShadowAnswer, "description": "Shadow mode: recorded, and not told."},
+        **documented(*UPLOAD_PROBLEMS, "SOP_INSTANCE_CONFLICT", "RECORD_UNAVAILABLE"),
+    },
+    openapi_extra=UPLOAD_BODY,
+)
+async def predict(
+    request: Request, runtime: OpenRuntime, deadline_ms: DeadlineMs = None
+) -> Response:
+    """Read one chest radiograph and say how soon to open it."""
+    async with _case_of(request, runtime, deadline_ms) as case:
+        body = await finish_unless_gone(request, runtime.pipeline.answer(case))
+    return JSONResponse(body, 202 if runtime.mode is Mode.SHADOW else 200)
+
+
+@router.post(
+    "/explain",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"image/png": _BINARY},
+            "headers": {"X-Finding": {"schema": {"enum": ["pneumonia", "tuberculosis"]}}},
+            "description": "The radiograph, coloured where the evidence for the finding lies.",
+        },
+        **documented(*UPLOAD_PROBLEMS, "SHADOW_MODE", "NOT_EVALUATED"),
+    },
+    openapi_extra=UPLOAD_BODY,
+)
+async def explain(
+    request: Request,
+    runtime: OpenRuntime,
+    finding: Annotated[
+        Abnormal | None, Query(description="By default the more probable of the two.")
+    ] = None,
+    deadline_ms: DeadlineMs = None,
+) -> Response:
+    """Draw where the evidence for a finding lies. It colours evidence, it outlines no lesion."""
+    if runtime.mode is Mode.SHADOW:
+        raise ShadowMode("in shadow mode no prediction is shown, and the map would show one")
+    async with _case_of(request, runtime, deadline_ms) as case:
+        overlay = await finish_unless_gone(request, runtime.pipeline.explain(case, finding))
+    model = runtime.model.stamp
+    headers = {"X-Finding": overlay.finding.value, "X-Model": f"{model.name}/{model.version}"}
+    return Response(overlay.png, headers=headers, media_type="image/png")
+
+
+async def finish_unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Wait for the work, and cancel it when the client leaves.
+
+    Raises
+    ------
+    ClientGone
+        The connection was closed first.
+    """
+    job = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_until_gone(request))
+    try:
+        await asyncio.wait((job, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not job.done():
+            raise ClientGone
+        return job.result()
+    finally:
+        job.cancel()
+        gone.cancel()
+        await asyncio.gather(job, gone, return_exceptions=True)
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+@asynccontextmanager
+async def _case_of(
+    request: Request, runtime: Runtime, deadline_ms: int | None
+) -> AsyncIterator[Case]:
+    """Hold a place for one upload, read it, and tell the log line how it went."""
+    loop = asyncio.get_running_loop()
+    limit = runtime.deadline_seconds if deadline_ms is None else deadline_ms / 1000
+    started, received_at = loop.time(), datetime.now(UTC)
+    with runtime.admission.enter() as place:
+        body = await read_upload(
+            request,
+            place,
+            max_bytes=runtime.limits.max_body_bytes,
+            seconds=min(limit, runtime.body_seconds),
+        )
+        case = Case(
+            id=new_id(),
+            body=body,
+            received_at=received_at,
+            deadline=started + limit,
+            seconds={"body": loop.time() - started},
+        )
+        try:
+            yield case
+        finally:
+            request.state.story.update(case.facts())
+            runtime.count_upload(case)

@@ -1,0 +1,155 @@
+"""The only table from error code to HTTP status, and the RFC 9457 body that carries it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from service.core.errors import (
+    CapacityError,
+    CxrError,
+    InvalidRequest,
+    NotEvaluated,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+INTERNAL: Final = "INTERNAL"
+
+STATUS: Final[Mapping[str, HTTPStatus]] = {
+    "EMPTY_UPLOAD": HTTPStatus.BAD_REQUEST,
+    "INVALID_REQUEST": HTTPStatus.BAD_REQUEST,
+    "UNSAFE_PREAMBLE": HTTPStatus.BAD_REQUEST,
+    "SHADOW_MODE": HTTPStatus.FORBIDDEN,
+    "NOT_FOUND": HTTPStatus.NOT_FOUND,
+    "METHOD_NOT_ALLOWED": HTTPStatus.METHOD_NOT_ALLOWED,
+    "UPLOAD_TIMEOUT": HTTPStatus.REQUEST_TIMEOUT,
+    "SOP_INSTANCE_CONFLICT": HTTPStatus.CONFLICT,
+    "BODY_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "IMAGE_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "UNKNOWN_FORMAT": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "UNSUPPORTED_TRANSFER_SYNTAX": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "IMAGE_TOO_SMALL": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "UNSUPPORTED_PIXEL_FORMAT": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "DAMAGED_FILE": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "PIXEL_DATA_DAMAGED": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "NO_PIXEL_DATA": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "NOT_EVALUATED": HTTPStatus.UNPROCESSABLE_ENTITY,
+    INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+    "QUEUE_FULL": HTTPStatus.SERVICE_UNAVAILABLE,
+    "DEADLINE_EXCEEDED": HTTPStatus.SERVICE_UNAVAILABLE,
+    "SHUTTING_DOWN": HTTPStatus.SERVICE_UNAVAILABLE,
+    "RECORD_UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
+    "ENGINE_FAILED": HTTPStatus.SERVICE_UNAVAILABLE,
+    "CAPACITY": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""Every code that an answer may carry. An error that is missing here is a bug and answers 500."""
+
+INTERNAL_DETAIL: Final = "the service failed; the request id finds the log line"
+
+
+class ShadowMode(CxrError):
+    """A prediction was asked for where none may be shown."""
+
+    code = "SHADOW_MODE"
+
+
+class UploadTimeout(CxrError):
+    """The upload arrived too slowly."""
+
+    code = "UPLOAD_TIMEOUT"
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457) with a stable code."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = Field(description="Names the code as a URN.")
+    title: str = Field(description="The HTTP status in words.")
+    status: int
+    code: str = Field(description="Stable; act on this one.")
+    detail: str = Field(description="What was seen and what was expected; never a patient value.")
+    request_id: str
+    reason: str | None = Field(None, description="Coded reason of NOT_EVALUATED.")
+
+
+def problem_of(error: Exception) -> tuple[str, str, str | None]:
+    """Code, detail and reason of any error, without a word that it may have quoted."""
+    if isinstance(error, RequestValidationError):
+        places = sorted({".".join(map(str, item["loc"])) for item in error.errors()})
+        return InvalidRequest.code, f"missing or malformed: {', '.join(places)}", None
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        code = status.name if status.name in STATUS else InvalidRequest.code
+        return code, status.phrase, None
+    if isinstance(error, CxrError) and error.code in STATUS:
+        return error.code, str(error), error.reason if isinstance(error, NotEvaluated) else None
+    return INTERNAL, INTERNAL_DETAIL, None
+
+
+def answer_problem(request: Request, error: Exception) -> Response:
+    """The problem response of an error; tells the log line its code."""
+    code, detail, reason = problem_of(error)
+    status = STATUS[code]
+    request.state.story["code"] = code
+    body = Problem(
+        type=f"urn:cxr-triage:problem:{code}",
+        title=status.phrase,
+        status=status,
+        code=code,
+        detail=detail,
+        request_id=request.state.request_id,
+        reason=reason,
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        status,
+        headers=_retry_after(error) | _allow(error),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` for these codes: one entry a status, one example a code.
+
+    The value type is the framework's.
+    """
+    responses: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status = STATUS[code]
+        entry = responses.setdefault(
+            int(status),
+            {"model": Problem, "description": "", "content": {MEDIA_TYPE: {"examples": {}}}},
+        )
+        entry["description"] = ", ".join(filter(None, [entry["description"], f"`{code}`"]))
+        entry["content"][MEDIA_TYPE]["examples"][code] = {"value": _example(code, status)}
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    return responses
+
+
+def _example(code: str, status: HTTPStatus) -> dict[str, str | int]:
+    return {
+        "type": f"urn:cxr-triage:problem:{code}",
+        "title": status.phrase,
+        "status": int(status),
+        "code": code,
+        "detail": "what was seen and what was expected",
+        "request_id": "01970000-0000-7000-8000-000000000000",
+    }
+
+
+def _retry_after(error: Exception) -> dict[str, str]:
+    if not isinstance(error, CapacityError):
+        return {}
+    return {"Retry-After": str(max(1, round(error.retry_after_seconds)))}
+
+
+def _allow(error: Exception) -> dict[str, str]:
+    """405 must name the methods that are there (RFC 9110)."""
+    return dict(error.headers or {}) if isinstance(error, HTTPException) else {}

@@ -1,0 +1,84 @@
+"""GET /healthz, /readyz, /model and /metrics: what operations asks."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from service.answers import NOTICE
+from service.api.dependencies import OpenRuntime
+from service.api.schemas import (
+    Health,
+    IntendedUseBody,
+    IntervalBody,
+    ModelBody,
+    OperatingPointBody,
+    Readiness,
+)
+
+router = APIRouter(tags=["status"])
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """The process answers."""
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Not now; the reasons are codes."}},
+)
+async def readyz(runtime: OpenRuntime) -> Response:
+    """Whether a radiograph would be answered now: model warm, queue not full, log writable."""
+    reasons = runtime.unready_reasons()
+    body = Readiness(ready=not reasons, reasons=reasons)
+    return JSONResponse(body.model_dump(), 503 if reasons else 200)
+
+
+@router.get("/model")
+async def model(runtime: OpenRuntime) -> ModelBody:
+    """What serves, what it is for, and how well it was measured to work."""
+    manifest, intended = runtime.manifest, runtime.manifest.intended_use
+    return ModelBody(
+        name=manifest.name,
+        version=manifest.version,
+        digest=runtime.model.stamp.digest,
+        description=manifest.description,
+        architecture=manifest.architecture,
+        created=manifest.created,
+        engine=runtime.engine.name,
+        device=runtime.engine.device,
+        findings=list(manifest.findings),
+        views=[view.value for view in manifest.views],
+        operating_points=[
+            OperatingPointBody(
+                finding=point.finding,
+                purpose=point.purpose.value,
+                target_sensitivity=point.target_sensitivity,
+                confidence=point.confidence,
+                positives=point.positives,
+                threshold=point.threshold,
+            )
+            for point in manifest.operating_points
+        ],
+        intended_use=IntendedUseBody(
+            modalities=list(intended.modalities),
+            views=[str(view) for view in intended.views],
+            min_age_years=intended.min_age_years,
+            max_age_years=intended.max_age_years,
+        ),
+        metrics={
+            name: IntervalBody(value=metric.value, low=metric.low, high=metric.high)
+            for name, metric in manifest.metrics.items()
+        },
+        audit=manifest.audit.value,
+        mode=runtime.mode.value,
+        notice=NOTICE,
+    )
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(runtime: OpenRuntime) -> Response:
+    """Prometheus text format."""
+    return Response(runtime.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,122 @@
+"""One upload on its way through the pipeline, and what is known of it so far."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from service.core.artifact import Artifact, OperatingPoint, digest_of
+from service.core.inference import Recipe, recipe_of
+from service.core.intake import sniff
+from service.core.radiograph import Caution, DicomContext, FileFormat, Radiograph
+from service.core.scope import IntendedUse
+from service.core.triage import Priority
+from service.record import ModelStamp, Outcome
+from service.record.rows import canonical_json
+from service.scanners import OTHER
+
+Facts = dict[str, str | int | float | bool | list[str] | None]
+"""Fields of a log line."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What the manifest of the serving model prescribes, as the pipeline needs it."""
+
+    stamp: ModelStamp
+    intended_use: IntendedUse
+    recipe: Recipe
+    operating_points: tuple[OperatingPoint, ...]
+
+
+@dataclass(slots=True)
+class Case:
+    """The facts of one request; grey levels are let go as soon as they are preprocessed.
+
+    Attributes
+    ----------
+    deadline
+        On the event loop's clock.
+    seconds
+        Time spent so far, by stage.
+    scanner
+        Alias out of the site's closed set.
+    outcome, reason, priority
+        How it ended; None until its row is durable.
+    """
+
+    id: str
+    body: bytes = field(repr=False)
+    received_at: datetime
+    deadline: float
+    seconds: dict[str, float]
+    file_format: FileFormat | None = None
+    input_digest: str = ""
+    pixel_digest: str | None = None
+    dicom: DicomContext | None = field(default=None, repr=False)
+    scanner: str = OTHER
+    cautions: tuple[Caution, ...] = ()
+    outcome: Outcome | None = None
+    reason: str | None = None
+    priority: Priority | None = None
+
+    def stamp_input(self) -> None:
+        """Note what the bytes are, before anything is decoded."""
+        self.file_format = sniff(self.body)
+        self.input_digest = digest_of(self.body)
+
+    def identify(self, radiograph: Radiograph, scanner: str) -> None:
+        """Keep what the tags say, and the digest of the grey levels."""
+        self.scanner = scanner
+        self.dicom = radiograph.dicom
+        self.cautions = radiograph.cautions
+        self.pixel_digest = digest_of_grey(radiograph)
+
+    def facts(self) -> Facts:
+        """What a log line may say of it."""
+        facts: Facts = {f"{stage}_seconds": round(s, 6) for stage, s in self.seconds.items()}
+        return facts | {
+            "id": self.id,
+            "body_bytes": len(self.body),
+            "file_format": self.file_format,
+            "scanner": self.scanner,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "priority": self.priority,
+            "warnings": [caution.code for caution in self.cautions],
+        }
+
+    @contextmanager
+    def timed(self, stage: str, clock: Callable[[], float]) -> Iterator[None]:
+        """Add the time of one stage, however it ends."""
+        started = clock()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = clock() - started
+
+
+def serve_model(artifact: Artifact) -> ServedModel:
+    """Take from the manifest all that the pipeline obeys, each part stamped by its digest."""
+    manifest = artifact.manifest
+    points = [point.model_dump(mode="json") for point in manifest.operating_points]
+    stamp = ModelStamp(
+        name=manifest.name,
+        version=manifest.version,
+        digest=artifact.digest,
+        weights_digest=manifest.operating_points[0].weights_digest,
+        threshold_digest=digest_of(canonical_json(points).encode()),
+        preprocess_digest=digest_of(
+            canonical_json(manifest.preprocess.model_dump(mode="json")).encode()
+        ),
+    )
+    return ServedModel(stamp, manifest.intended_use, recipe_of(artifact), manifest.operating_points)
+
+
+def digest_of_grey(radiograph: Radiograph) -> str:
+    """SHA-256 of size and grey levels: equal for every lossless encoding of one exposure."""
+    rows, columns = radiograph.grey.shape
+    digest = hashlib.sha256(f"{rows}x{columns}:".encode())
+    digest.update(radiograph.grey.astype("<u2", order="C", copy=False).data)
+    return f"sha256:{digest.hexdigest()}"

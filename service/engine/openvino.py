@@ -1,0 +1,111 @@
+"""The CPU engine: `model.onnx` under OpenVINO, without torch.
+
+The network is compiled for exactly one picture, and the pictures of a batch run side by side, one
+stream a core. So a radiograph's score cannot depend on who shared its batch, no new batch size ever
+has to be compiled while a caller waits, and nothing is padded. Measured with DenseNet-121 at 128 px
+in bf16 on two cores (`bench`): 4 pictures in 64 ms against 124 ms as one batch of 4.
+
+Axes: M pictures, S side, F findings, h x w feature map.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from service.core.artifact import ONNX, Artifact
+from service.core.errors import ArtifactInvalid
+from service.core.inference import Scalars
+from service.core.radiograph import Pixels
+
+INPUT, LOGITS, MAPS = "pixels", "logits", "maps"
+PRECISIONS = {"bf16": "BF16", "f32": "FP32"}
+"""Ours, fastest first, and the capability of the device that it needs."""
+
+
+class OpenVinoEngine:
+    """The network of an artifact, compiled for this CPU.
+
+    Parameters
+    ----------
+    threads
+        Most threads in use at once; 0 takes all cores.
+    cache_dir
+        Where compiled models are kept; entries are keyed by the network's content, and a damaged
+        one is compiled anew.
+
+    Raises
+    ------
+    ArtifactInvalid
+        `model.onnx` is not a network with our input and outputs.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self, artifact: Artifact, *, threads: int = 0, cache_dir: Path | None = None
+    ) -> None:
+        side_px = artifact.manifest.preprocess.side_px
+        core = openvino.Core()
+        precision = _best_precision(core)
+        self.device = f"cpu {precision}"
+        options = _options(precision, threads, cache_dir)
+        try:
+            model = core.read_model(artifact.files[ONNX], b"")
+            model.reshape({INPUT: [1, 1, side_px, side_px]})
+            compiled = core.compile_model(model, "CPU", options)
+            self._logits_shape = _picture_shape(compiled, LOGITS)
+            self._maps_shape = _picture_shape(compiled, MAPS)
+        except RuntimeError as error:
+            raise ArtifactInvalid(f"{ONNX} does not compile for {side_px} px") from error
+        self._streams = openvino.AsyncInferQueue(compiled)
+        self._streams.set_callback(_keep_results)
+
+    def forward(self, batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
+        """(M, 1, S, S) normalised -> logits (M, F) and maps (M, F, h, w), any M >= 1."""
+        images = len(batch_nchw)
+        # A result that never comes must not look like a score.
+        logits = np.full((images, *self._logits_shape), np.nan, np.float32)
+        maps = np.full((images, *self._maps_shape), np.nan, np.float32)
+        for index in range(images):
+            place = (logits[index], maps[index])
+            self._streams.start_async({INPUT: batch_nchw[index : index + 1]}, place)
+        self._streams.wait_all()
+        return logits, maps
+
+    def close(self) -> None:
+        """Wait for what still runs."""
+        self._streams.wait_all()
+
+
+def _keep_results(request: Any, place: tuple[Scalars, Scalars]) -> None:
+    """Called on a thread of OpenVINO when one picture is done."""
+    logits, maps = place
+    logits[...] = request.get_tensor(LOGITS).data[0]
+    maps[...] = request.get_tensor(MAPS).data[0]
+
+
+def _best_precision(core: Any) -> str:
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return next(ours for ours, needed in PRECISIONS.items() if needed in capabilities)
+
+
+def _options(precision: str, threads: int, cache_dir: Path | None) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": precision,
+        # Decoding and the event loop need the same cores; pinned threads would wait for them.
+        "ENABLE_CPU_PINNING": False,
+    }
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
+    if cache_dir is not None:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        options["CACHE_DIR"] = str(cache_dir)
+    return options
+
+
+def _picture_shape(compiled: Any, output: str) -> tuple[int, ...]:
+    """Of one picture's output, without the batch axis."""
+    return tuple(compiled.output(output).shape)[1:]

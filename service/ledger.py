@@ -1,0 +1,165 @@
+"""Case -> its one row in the shadow log; and whether it was answered before."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from service.answers import Body, by_finding
+from service.case import Case
+from service.core.errors import RecordUnavailable, ReplayConflict
+from service.core.inference import Scores
+from service.core.radiograph import FileFormat
+from service.core.triage import Triage
+from service.record import (
+    Entry,
+    Mode,
+    ModelStamp,
+    Outcome,
+    Pseudonymiser,
+    Pseudonyms,
+    Record,
+    Upload,
+)
+
+RETRY_SECONDS = 10.0
+"""How long after a refused row the service calls itself unready, before it tries again."""
+
+
+class AnsweredBefore(Exception):
+    """The same SOP instance, bytes, model and mode have an answer already."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__("answered before")
+        self.entry = entry
+
+
+class Ledger:
+    """Writes rows in the words of the shadow log.
+
+    Parameters
+    ----------
+    clock
+        Seconds, monotonic; measures how long a row takes to be durable.
+    """
+
+    def __init__(
+        self,
+        *,
+        record: Record,
+        pseudonymiser: Pseudonymiser,
+        mode: Mode,
+        model: ModelStamp,
+        clock: Callable[[], float],
+    ) -> None:
+        self._record = record
+        self._pseudonymiser = pseudonymiser
+        self._mode = mode
+        self._model = model
+        self._clock = clock
+        self._failed_at = -math.inf
+
+    @property
+    def is_writable(self) -> bool:
+        """False for a while after a row was refused; only another row can prove it mended."""
+        return self._clock() - self._failed_at > RETRY_SECONDS
+
+    async def look_up(self, case: Case) -> None:
+        """Return only if the case is new.
+
+        Raises
+        ------
+        AnsweredBefore
+            Carries the row whose answer is repeated.
+        ReplayConflict
+            Its SOP instance was answered before with other pixels.
+        """
+        sop_instance = self._pseudonyms(case).sop_instance
+        if sop_instance is None:
+            return
+        upload = Upload(
+            sop_instance=sop_instance,
+            input_digest=case.input_digest,
+            pixel_digest=case.pixel_digest,
+            model_digest=self._model.digest,
+            mode=self._mode,
+        )
+        earlier = await self._record.find_answer(upload)
+        if earlier is not None:
+            raise AnsweredBefore(earlier)
+
+    async def write_evaluated(
+        self, case: Case, scores: Scores, triaged: Triage, answer: Body
+    ) -> None:
+        """Make the row of an evaluated radiograph durable."""
+        await self._append(
+            case,
+            Outcome.EVALUATED,
+            probabilities=by_finding(scores.probabilities),
+            tta_spread=by_finding(scores.tta_spread),
+            triaged=triaged,
+            answer=answer,
+        )
+
+    async def write_not_evaluated(self, case: Case, reason: str, answer: Body) -> None:
+        """Make the row of a radiograph outside the intended use durable."""
+        await self._append(case, Outcome.NOT_EVALUATED, reason=reason, answer=answer)
+
+    async def write_replayed(self, case: Case, earlier: Entry) -> None:
+        """Make the row of a repeated upload durable."""
+        await self._append(case, Outcome.REPLAYED, replay_of=earlier.id)
+
+    async def refuse(self, case: Case, conflict: ReplayConflict) -> NoReturn:
+        """Note a contradicted SOP instance, then refuse the upload.
+
+        Raises
+        ------
+        ReplayConflict
+            Always, once its row is durable.
+        """
+        await self._append(case, Outcome.CONFLICT, reason=conflict.code)
+        raise conflict
+
+    async def _append(
+        self,
+        case: Case,
+        outcome: Outcome,
+        *,
+        reason: str | None = None,
+        probabilities: Mapping[str, float] | None = None,
+        tta_spread: Mapping[str, float] | None = None,
+        triaged: Triage | None = None,
+        answer: Body | None = None,
+        replay_of: str | None = None,
+    ) -> None:
+        entry = Entry(
+            id=case.id,
+            received_at=case.received_at,
+            mode=self._mode,
+            outcome=outcome,
+            reason=reason,
+            file_format=case.file_format or FileFormat.DICOM,
+            input_digest=case.input_digest,
+            pixel_digest=case.pixel_digest,
+            scanner_alias=case.scanner,
+            pseudonyms=self._pseudonyms(case),
+            model=self._model,
+            probabilities=probabilities,
+            tta_spread=tta_spread,
+            priority=triaged.priority if triaged else None,
+            flags=triaged.flags if triaged else (),
+            review_reasons=triaged.review_reasons if triaged else (),
+            cautions=tuple(caution.code for caution in case.cautions),
+            seconds=dict(case.seconds),
+            answer=answer,
+            replay_of=replay_of,
+        )
+        with case.timed("record", self._clock):
+            try:
+                await self._record.append(entry)
+            except RecordUnavailable:
+                self._failed_at = self._clock()
+                raise
+        case.outcome, case.reason, case.priority = outcome, reason, entry.priority
+
+    def _pseudonyms(self, case: Case) -> Pseudonyms:
+        return self._pseudonymiser.pseudonyms_of(case.dicom)

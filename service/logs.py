@@ -1,0 +1,94 @@
+"""Log set-up: JSON lines, and an allow-list that drops every field nobody vouched for."""
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+ALLOWED_FIELDS = frozenset({
+    "event", "level", "timestamp", "logger",
+    "request_id", "id", "method", "route", "http_status", "code", "outcome", "mode",
+    "model_name", "model_version", "model_digest", "engine", "device", "store",
+    "status", "reason", "priority", "flags", "warnings", "replay", "file_format", "scanner",
+    "body_bytes", "body_seconds", "decode_seconds", "queue_seconds", "inference_seconds",
+    "record_seconds", "request_seconds", "score_seconds", "start_seconds", "drain_seconds",
+    "images", "in_flight", "queued", "rows", "sequence", "digest", "difference", "signal", "error",
+    "error_type", "error_at", "host", "port", "version",
+})  # fmt: skip
+"""No field here can hold a patient tag, a file name, a header or free text from outside."""
+
+SERVER_LOGGER = "uvicorn"
+"""Its messages are its own words; those of any other library may quote a tag value."""
+
+
+def set_up_logs(level: str, stream: TextIO = sys.stderr) -> None:
+    """Send our events, and what libraries say, to `stream` as JSON lines.
+
+    Messages of other libraries are replaced by `library.spoke` and the name of the logger:
+    DICOM readers quote the values that they stumble over.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, keep_allowed_fields, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    _capture_libraries(level, stream, shared)
+
+
+def keep_allowed_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop every field that is not on the allow-list."""
+    return {name: value for name, value in event.items() if name in ALLOWED_FIELDS}
+
+
+def describe_error(error: BaseException) -> Mapping[str, str]:
+    """Type and place of an error; never its message, which may quote what it choked on."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith("service"):
+            place = f"{module}.{code.co_qualname}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return {"error_type": type(error).__name__, "error_at": place}
+
+
+def _capture_libraries(level: str, stream: TextIO, shared: list[Processor]) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, _hush, *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                keep_allowed_fields,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    for name in (SERVER_LOGGER, f"{SERVER_LOGGER}.error"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+        logging.getLogger(name).setLevel(level.upper())
+    logging.captureWarnings(True)
+
+
+def _hush(
+    _logger: WrappedLogger, _method: str, event: MutableMapping[str, object]
+) -> MutableMapping[str, object]:
+    if not str(event.get("logger", "")).startswith(SERVER_LOGGER):
+        event["event"] = "library.spoke"
+    elif "\n" in str(event["event"]):
+        event["event"] = "server.failed"  # a stack trace: its last line may quote anything
+    return event

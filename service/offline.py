@@ -1,0 +1,171 @@
+"""Files -> results without a server: the same reading and scoring, and no record.
+
+Axes: N images.
+"""
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from service.answers import by_finding
+from service.core.artifact import Artifact
+from service.core.errors import IntakeError, NotEvaluated
+from service.core.inference import recipe_of, score_batch, stack_pixels
+from service.core.intake import read_radiograph, sniff
+from service.core.preprocess import preprocess
+from service.core.radiograph import Pixels
+from service.core.scope import check_scope
+from service.core.triage import triage
+from service.engine.base import Engine
+from service.tables import Line
+
+CHUNK_FILES = 16
+"""Files decoded, then scored together."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of one file."""
+
+    file: str
+    file_format: str | None
+    status: str
+    """`evaluated`, `not_evaluated` or `unreadable`."""
+    code: str | None = None
+    detail: str | None = None
+    probabilities: dict[str, float] | None = None
+    priority: str | None = None
+    flags: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the file is no radiograph that anybody could read."""
+        return self.status == "unreadable"
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    path: Path
+    file_format: str | None
+    seconds: float
+    pixels: Pixels | None
+    warnings: tuple[str, ...] = ()
+    failure: IntakeError | NotEvaluated | None = None
+
+
+class OfflineReader:
+    """Reads many files with one engine."""
+
+    def __init__(self, *, artifact: Artifact, engine: Engine, decode_threads: int) -> None:
+        self._manifest = artifact.manifest
+        self._recipe = recipe_of(artifact)
+        self._engine = engine
+        self._decode_threads = decode_threads
+
+    def read(self, paths: Sequence[Path]) -> Iterator[FileResult]:
+        """Yield one result a file, in order."""
+        with ThreadPoolExecutor(self._decode_threads) as threads:
+            for start in range(0, len(paths), CHUNK_FILES):
+                chunk = paths[start : start + CHUNK_FILES]
+                yield from self._score(list(threads.map(self._decode, chunk)))
+
+    def _decode(self, path: Path) -> _Decoded:
+        started, body = time.perf_counter(), path.read_bytes()
+        file_format = sniff(body)
+        try:
+            radiograph = read_radiograph(body)
+            cautions = radiograph.cautions + check_scope(radiograph, self._manifest.intended_use)
+            pixels = preprocess(radiograph, self._manifest.preprocess)
+        except (IntakeError, NotEvaluated) as failure:
+            return _Decoded(path, file_format, time.perf_counter() - started, None, failure=failure)
+        codes = tuple(caution.code for caution in cautions)
+        return _Decoded(path, file_format, time.perf_counter() - started, pixels, codes)
+
+    def _score(self, chunk: Sequence[_Decoded]) -> Iterator[FileResult]:
+        scored = self._score_readable([item.pixels for item in chunk if item.pixels is not None])
+        for item in chunk:
+            yield _failed(item) if item.pixels is None else next(scored)(item)
+
+    def _score_readable(self, pixels: list[Pixels]) -> Iterator["_Finish"]:
+        if not pixels:
+            return
+        started = time.perf_counter()
+        scores_n = score_batch(stack_pixels(pixels), self._engine.forward, self._recipe)
+        share_seconds = (time.perf_counter() - started) / len(pixels)
+        for scores in scores_n:
+            triaged = triage(scores, self._manifest.operating_points)
+            yield _Finish(
+                by_finding(scores.probabilities),
+                triaged.priority.value,
+                tuple(flag.finding.value for flag in triaged.flags),
+                share_seconds,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    probabilities: dict[str, float]
+    priority: str
+    flags: tuple[str, ...]
+    seconds: float
+
+    def __call__(self, item: _Decoded) -> FileResult:
+        return FileResult(
+            file=str(item.path),
+            file_format=item.file_format,
+            status="evaluated",
+            probabilities=self.probabilities,
+            priority=self.priority,
+            flags=self.flags,
+            warnings=item.warnings,
+            seconds=item.seconds + self.seconds,
+        )
+
+
+def expand(named: Iterable[Path]) -> list[Path]:
+    """Files as they are, folders with all below them, globs with what they match."""
+    return list(itertools.chain.from_iterable(map(_files_of, named)))
+
+
+def line_of(result: FileResult) -> Line:
+    """A result as a table shows it."""
+    return Line(
+        result.file,
+        result.file_format or "?",
+        result.code or result.status,
+        result.probabilities,
+        result.priority,
+        result.flags,
+        result.seconds,
+    )
+
+
+def _failed(item: _Decoded) -> FileResult:
+    refused = isinstance(item.failure, NotEvaluated)
+    code = item.failure.reason if isinstance(item.failure, NotEvaluated) else None
+    return FileResult(
+        file=str(item.path),
+        file_format=item.file_format,
+        status="not_evaluated" if refused else "unreadable",
+        code=code or getattr(item.failure, "code", None),
+        detail=str(item.failure),
+        seconds=item.seconds,
+    )
+
+
+def _files_of(named: Path) -> list[Path]:
+    if named.is_dir():
+        return sorted(path for path in named.rglob("*") if path.is_file())
+    if named.is_file():
+        return [named]
+    root, pattern = Path(named.anchor or "."), str(named.relative_to(named.anchor))
+    return sorted(path for path in root.glob(pattern) if path.is_file())

@@ -1,0 +1,156 @@
+"""One radiograph, top to bottom; every ending leaves one durable row before it is told.
+
+This file is the table of contents: a step that needs a loop or a branch belongs elsewhere.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from typing import TypeVar, TypeVarTuple
+
+from service.answers import Answers, Body, by_finding
+from service.batcher import Batcher
+from service.case import Case, ServedModel
+from service.core.attention import Overlay, draw_backdrop, overlay_attention
+from service.core.errors import DeadlineExceeded, NotEvaluated, ReplayConflict
+from service.core.findings import Finding
+from service.core.intake import IntakeLimits, read_radiograph
+from service.core.preprocess import preprocess
+from service.core.radiograph import Pixels, Radiograph
+from service.core.scope import check_scope
+from service.core.triage import triage
+from service.intensity import input_statistics, raw_statistics
+from service.ledger import AnsweredBefore, Ledger
+from service.metrics import Metrics
+from service.scanners import Scanners
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Pipeline:
+    """From the bytes of an upload to its answer.
+
+    Parameters
+    ----------
+    decoders
+        Threads that read and preprocess, off the event loop.
+    clock
+        Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ServedModel,
+        limits: IntakeLimits,
+        decoders: Executor,
+        batcher: Batcher,
+        answers: Answers,
+        ledger: Ledger,
+        scanners: Scanners,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._model = model
+        self._limits = limits
+        self._decoders = decoders
+        self._batcher = batcher
+        self._answers = answers
+        self._ledger = ledger
+        self._scanners = scanners
+        self._metrics = metrics
+        self._clock = clock
+
+    async def answer(self, case: Case) -> Body:
+        """Evaluate a radiograph, or say why not; the body is what the caller may see.
+
+        Raises
+        ------
+        IntakeError, CapacityError
+            There is no answer, and the reason has a code.
+        """
+        try:
+            async with _deadline_of(case):
+                return await self._evaluate(case)
+        except NotEvaluated as refusal:
+            return await self._set_aside(case, refusal)
+        except AnsweredBefore as earlier:
+            return await self._repeat(case, earlier)
+        except ReplayConflict as conflict:
+            return await self._ledger.refuse(case, conflict)
+
+    async def explain(self, case: Case, finding: Finding | None) -> Overlay:
+        """Draw where the evidence for a finding lies; shows a picture and records nothing.
+
+        Parameters
+        ----------
+        finding
+            None takes the abnormal finding with the highest probability.
+
+        Raises
+        ------
+        NotEvaluated, IntakeError, CapacityError
+            There is no map to draw.
+        """
+        async with _deadline_of(case):
+            spec = self._model.recipe.preprocess
+            radiograph = await self._off_loop(self._read, case)
+            backdrop = await self._off_loop(draw_backdrop, radiograph, spec)
+            pixels = await self._off_loop(self._prepare, case, radiograph)
+            del radiograph
+            scored = await self._batcher.submit(pixels, deadline=case.deadline)
+            return await self._off_loop(overlay_attention, backdrop, scored.scores, finding)
+
+    async def _evaluate(self, case: Case) -> Body:
+        with case.timed("decode", self._clock):
+            radiograph = await self._off_loop(self._read, case)
+            await self._ledger.look_up(case)
+            pixels = await self._off_loop(self._prepare, case, radiograph)
+        del radiograph  # its grey levels must not wait in the queue: they are most of the memory
+        scored = await self._batcher.submit(pixels, deadline=case.deadline)
+        case.seconds |= {"queue": scored.queue_seconds, "inference": scored.inference_seconds}
+        triaged = triage(scored.scores, self._model.operating_points)
+        body = self._answers.evaluated(case, scored.scores, triaged)
+        await self._ledger.write_evaluated(case, scored.scores, triaged, body)
+        self._metrics.count_triage(triaged, by_finding(scored.scores.probabilities))
+        return self._answers.sent(case, body)
+
+    async def _set_aside(self, case: Case, refusal: NotEvaluated) -> Body:
+        body = self._answers.not_evaluated(case, refusal)
+        await self._ledger.write_not_evaluated(case, refusal.reason, body)
+        self._metrics.count_not_evaluated(refusal.reason)
+        return self._answers.sent(case, body)
+
+    async def _repeat(self, case: Case, earlier: AnsweredBefore) -> Body:
+        await self._ledger.write_replayed(case, earlier.entry)
+        return self._answers.replayed(earlier.entry)
+
+    def _read(self, case: Case) -> Radiograph:
+        """Bytes -> Radiograph, with all that identifies it."""
+        case.stamp_input()
+        radiograph = read_radiograph(case.body, self._limits)
+        case.identify(radiograph, self._scanners.alias_of(radiograph.dicom))
+        return radiograph
+
+    def _prepare(self, case: Case, radiograph: Radiograph) -> Pixels:
+        """Radiograph -> Pixels, if it is inside the intended use."""
+        case.cautions += check_scope(radiograph, self._model.intended_use)
+        pixels = preprocess(radiograph, self._model.recipe.preprocess)
+        self._metrics.observe_pixels(
+            case.scanner, raw=raw_statistics(radiograph), model_input=input_statistics(pixels)
+        )
+        return pixels
+
+    async def _off_loop(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work, *args)
+
+
+@asynccontextmanager
+async def _deadline_of(case: Case) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(case.deadline):
+            yield
+    except TimeoutError as error:
+        raise DeadlineExceeded("the deadline passed before there was an answer") from error

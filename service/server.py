@@ -1,0 +1,94 @@
+"""The process around the application: one worker, one port, and an orderly end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from service.admission import Admission
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class DrainingServer(uvicorn.Server):
+    """Answers all that it accepted before it stops; a second signal stops at once.
+
+    Parameters
+    ----------
+    drain_seconds
+        Longest time for that.
+    on_started
+        Called with the port once requests are accepted.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        admission: Callable[[], Admission],
+        drain_seconds: float,
+        on_started: Callable[[int], None],
+    ) -> None:
+        super().__init__(config)
+        self._admission = admission
+        self._drain_seconds = drain_seconds
+        self._on_started = on_started
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._drain: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port, then tell which it is."""
+        await super().startup(sockets=sockets)
+        self._loop = asyncio.get_running_loop()
+        if self.started:
+            self._on_started(int(self.servers[0].sockets[0].getsockname()[1]))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain. Second: stop."""
+        if self._loop is None or self._drain is not None:
+            super().handle_exit(sig, frame)
+            return
+        self._loop.call_soon_threadsafe(self.begin_drain, signal.Signals(sig).name)
+
+    def begin_drain(self, signal_name: str) -> None:
+        """Refuse new radiographs and stop as soon as the accepted ones have their answers."""
+        admission = self._admission()
+        log.info("service.draining", signal=signal_name, in_flight=admission.requests)
+        admission.begin_drain()
+        self._drain = asyncio.create_task(self._stop_when_idle(admission))
+
+    async def _stop_when_idle(self, admission: Admission) -> None:
+        try:
+            async with asyncio.timeout(self._drain_seconds):
+                await admission.wait_idle()
+        except TimeoutError:
+            log.error("service.drain_timed_out", in_flight=admission.requests)
+        self.should_exit = True
+
+
+def build_server(
+    app: FastAPI, *, host: str, port: int, drain_seconds: float, on_started: Callable[[int], None]
+) -> DrainingServer:
+    """A server for one process; the application's own log replaces the access log."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        loop="uvloop",
+        http="httptools",
+        timeout_graceful_shutdown=max(1, round(drain_seconds)),
+    )
+    return DrainingServer(
+        config,
+        admission=lambda: app.state.runtime.admission,
+        drain_seconds=drain_seconds,
+        on_started=on_started,
+    )

@@ -1,0 +1,207 @@
+"""Every setting of the service, read once at start; none of them can change a score."""
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "CXR_"
+DELIMITER = "__"
+MAX_SCANNERS = 32
+"""Aliases become metric labels, so their number is bounded; all others share `other`."""
+
+Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(_Group):
+    """Where the model comes from."""
+
+    store: Path | None = Field(
+        None, description="Model store; by default `model_store` here or beside the package."
+    )
+    cache_dir: Path | None = Field(
+        None, description="Where the engine keeps its compiled model, for a quick second start."
+    )
+
+
+class EngineSettings(_Group):
+    """What scores a batch."""
+
+    name: Literal["auto", "openvino", "torch"] = Field(
+        "auto", description="`auto` takes CUDA when it is there, else OpenVINO on the CPU."
+    )
+    device: str = Field("auto", description="Device of the engine, for example `cpu`, `cuda:0`.")
+    threads: int = Field(0, ge=0, le=256, description="Threads of a CPU engine; 0: all cores.")
+
+
+class BatchSettings(_Group):
+    """How radiographs wait for company."""
+
+    max_images: int = Field(16, ge=1, le=256, description="Most radiographs scored at once.")
+    max_wait_seconds: float = Field(
+        0.005, ge=0, le=5, description="Longest wait of the first in a batch for the others."
+    )
+    max_queued: int = Field(
+        64, ge=1, le=4096, description="Radiographs that may wait; more are answered 503."
+    )
+
+
+class IntakeSettings(_Group):
+    """What is refused before it costs anything."""
+
+    max_body_bytes: int = Field(
+        100_000_000, ge=1_000, le=1_000_000_000, description="Largest upload."
+    )
+    max_pixels: int = Field(
+        64_000_000, ge=4_096, le=400_000_000, description="Largest radiograph, rows x columns."
+    )
+    max_requests: int = Field(
+        96, ge=1, le=4096, description="Uploads in progress at once; more are answered 503."
+    )
+    max_in_flight_bytes: int = Field(
+        1_000_000_000,
+        ge=1_000,
+        le=64_000_000_000,
+        description="Bytes of all uploads held in memory at once; more are answered 503.",
+    )
+    body_seconds: Seconds = Field(60, description="Longest time that an upload may take to arrive.")
+
+    @model_validator(mode="after")
+    def _one_upload_fits(self) -> Self:
+        if self.max_in_flight_bytes < self.max_body_bytes:
+            raise ValueError("max_in_flight_bytes is below max_body_bytes: no upload would fit")
+        return self
+
+
+class DecodeSettings(_Group):
+    """Reading and preprocessing, off the event loop."""
+
+    threads: int = Field(2, ge=1, le=64, description="Radiographs decoded at the same time.")
+
+
+class RecordSettings(_Group):
+    """The shadow log."""
+
+    url: str = Field(
+        "sqlite:///record/shadow.db", description="SQLAlchemy address of the shadow log."
+    )
+    site_key_file: Path = Field(
+        Path("record/site.key"),
+        description="Secret key of the pseudonyms; made at first start where it is missing.",
+    )
+
+
+class ServerSettings(_Group):
+    """The HTTP server."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    deadline_seconds: Seconds = Field(
+        30, description="Longest time for one answer, where the caller names no deadline."
+    )
+    drain_seconds: Seconds = Field(
+        25, description="After SIGTERM, longest time to answer what was accepted."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings; environment variables are named `CXR_<GROUP>__<FIELD>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, frozen=True, extra="forbid"
+    )
+
+    mode: Literal["live", "shadow"] = Field(
+        "live", description="`shadow` records every score and tells the caller none."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line that is written."
+    )
+    scanners: dict[str, Alias] = Field(
+        default_factory=dict,
+        description=(
+            "Station name, or manufacturer and model joined by a vertical bar, to alias, as JSON; at most 32. "
+            "Scanners that are not listed share the alias `other`."
+        ),
+    )
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    batch: BatchSettings = BatchSettings()
+    intake: IntakeSettings = IntakeSettings()
+    decode: DecodeSettings = DecodeSettings()
+    record: RecordSettings = RecordSettings()
+    server: ServerSettings = ServerSettings()
+
+    @field_validator("scanners")
+    @classmethod
+    def _is_bounded(cls, scanners: dict[str, str]) -> dict[str, str]:
+        if len(set(scanners.values())) > MAX_SCANNERS:
+            raise ValueError(f"{len(set(scanners.values()))} aliases; at most {MAX_SCANNERS}")
+        return scanners
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment; no `.env` file is read behind the operator's back."""
+        return init_settings, env_settings
+
+
+class UnknownSetting(ValueError):
+    """An environment variable with our prefix that no setting reads."""
+
+
+def read_settings() -> Settings:
+    """Read the environment and refuse what would be silently ignored.
+
+    Raises
+    ------
+    UnknownSetting
+        A `CXR_` variable that is misspelt or belongs to another version.
+    pydantic.ValidationError
+        A value is out of its bounds.
+    """
+    known = [name for name, _ in describe_settings()]
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise UnknownSetting(_unknown(name, known))
+    return Settings()
+
+
+def describe_settings() -> Iterator[tuple[str, str]]:
+    """Each environment variable with its line of description, in order."""
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, _Group):
+            for inner, detail in group.model_fields.items():
+                yield f"{PREFIX}{name}{DELIMITER}{inner}".upper(), detail.description or ""
+        else:
+            yield f"{PREFIX}{name}".upper(), field.description or ""
+
+
+def find_model_store(named: Path | None) -> Path:
+    """The named store, else `model_store` in the working folder, else beside the package."""
+    if named is not None:
+        return named
+    here = Path("model_store")
+    return here if here.is_dir() else Path(__file__).parents[1] / "model_store"
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name.upper(), known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "; docs/settings.md lists all of them"
+    return f"{name} is not a setting{hint}"
