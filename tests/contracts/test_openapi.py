@@ -1,0 +1,59 @@
+"""The OpenAPI page promises what the service does."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.api.problems import STATUS
+from service.app import create_app
+from tests.support.apps import tiny_settings
+
+Paths = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    folder = tmp_path_factory.mktemp("openapi")
+    document: Paths = create_app(tiny_settings(folder, folder)).openapi()["paths"]
+    return document
+
+
+@pytest.mark.parametrize(
+    ("path", "statuses"),
+    [
+        ("/predict", {200, 202, 400, 408, 409, 413, 415, 422, 500, 503}),
+        ("/explain", {200, 400, 403, 408, 413, 415, 422, 500, 503}),
+    ],
+)
+def test_every_status_is_documented(paths: Paths, path: str, statuses: set[int]) -> None:
+    documented = {int(status) for status in paths[path]["post"]["responses"]}
+
+    assert documented == statuses
+
+
+def test_every_code_but_those_of_other_routes_is_documented_for_predict(paths: Paths) -> None:
+    elsewhere = {"SHADOW_MODE", "NOT_EVALUATED", "NOT_FOUND", "METHOD_NOT_ALLOWED", "CAPACITY"}
+    responses = paths["/predict"]["post"]["responses"].values()
+
+    examples = [
+        content.get("examples", {})
+        for response in responses
+        for content in response["content"].values()
+    ]
+    assert {code for example in examples for code in example} == set(STATUS) - elsewhere
+
+
+def test_problem_bodies_are_problem_json(paths: Paths) -> None:
+    responses = paths["/predict"]["post"]["responses"]
+
+    refused = [response for status, response in responses.items() if int(status) >= 400]
+    assert all("application/problem+json" in response["content"] for response in refused)
+    assert "Retry-After" in responses["503"]["headers"]
+
+
+def test_upload_is_documented_in_every_form(paths: Paths) -> None:
+    content = paths["/predict"]["post"]["requestBody"]["content"]
+
+    assert set(content) >= {"multipart/form-data", "application/dicom", "image/png", "image/jpeg"}
+    assert content["multipart/form-data"]["schema"]["required"] == ["file"]

@@ -1,0 +1,108 @@
+"""The command line, in this process and as it is installed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service import __version__
+from service.cli import app, main
+from tests.support.radiographs import dicom_bytes, png_bytes
+
+WITHOUT_TORCH = """
+import sys
+import service.cli, service.runtime, service.engine.loading
+assert not {"torch", "torchvision"} & set(sys.modules), "torch was imported"
+"""
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.png").write_bytes(png_bytes())
+    (folder / "deep/b.dcm").write_bytes(dicom_bytes())
+    (folder / "lateral.dcm").write_bytes(dicom_bytes(view="LATERAL"))
+    return folder
+
+
+@pytest.fixture
+def runner(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> CliRunner:
+    monkeypatch.setenv("CXR_MODEL__STORE", str(tiny_store))
+    monkeypatch.setenv("CXR_RECORD__URL", f"sqlite:///{tmp_path}/shadow.db")
+    return CliRunner()
+
+
+def test_version_is_told(runner: CliRunner) -> None:
+    assert runner.invoke(app, ["--version"]).stdout == f"cxr-triage {__version__}\n"
+
+
+def test_folder_is_read_to_its_depth(runner: CliRunner, films: Path) -> None:
+    result = runner.invoke(app, ["predict", "--json", str(films)])
+
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    assert [Path(line["file"]).name for line in lines] == ["a.png", "b.dcm", "lateral.dcm"]
+    assert [line["status"] for line in lines] == ["evaluated", "evaluated", "not_evaluated"]
+    assert lines[2]["code"] == "VIEW_LATERAL"
+
+
+def test_unreadable_file_is_told_by_the_exit_code(runner: CliRunner, films: Path) -> None:
+    (films / "notes.txt").write_text("hello")
+
+    result = runner.invoke(app, ["predict", f"{films}/*", "--out", str(films / "out.jsonl")])
+
+    lines = [json.loads(line) for line in (films / "out.jsonl").read_text().splitlines()]
+    assert result.exit_code == 1
+    assert [line["code"] for line in lines] == [None, "VIEW_LATERAL", "UNKNOWN_FORMAT"]
+
+
+def test_table_names_every_finding(runner: CliRunner, films: Path) -> None:
+    result = runner.invoke(app, ["predict", str(films / "a.png")])
+
+    assert all(word in result.stdout for word in ("P(normal)", "P(pneumonia)", "P(tb)"))
+    assert "Not a medical device" in result.stdout
+
+
+def test_model_is_verified_to_its_golden_scores(runner: CliRunner) -> None:
+    result = runner.invoke(app, ["model", "verify"])
+
+    assert result.exit_code == 0
+    assert "golden scores reproduced on openvino" in result.stdout
+
+
+def test_mistake_of_the_operator_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXR_MODEL__STORE", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["cxr-triage", "model", "verify"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told.startswith("ARTIFACT_MISSING CURRENT")
+    assert "Traceback" not in told
+
+
+def test_demo_reads_a_real_radiograph_in_three_encodings(runner: CliRunner) -> None:
+    result = runner.invoke(app, ["demo", "--once", "--port", "0"])
+
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.count("evaluated") == 3
+    assert "agree to 0.0000" in result.stdout
+    assert "attention overlay" in result.stdout
+
+
+def test_service_runs_without_torch() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")

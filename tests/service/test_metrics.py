@@ -1,0 +1,81 @@
+"""Metrics: closed label sets, there from the start."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.metrics import Ending, Metrics
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(registry: CollectorRegistry) -> Metrics:
+    return Metrics(
+        registry,
+        scanners=("room-1", "other"),
+        codes=("QUEUE_FULL",),
+        reasons=("IMAGE_BLANK",),
+        warnings=("VIEW_AP",),
+    )
+
+
+@pytest.mark.usefixtures("metrics")
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("cxr_radiographs_total", {"outcome": "evaluated"}),
+        ("cxr_problems_total", {"code": "QUEUE_FULL"}),
+        ("cxr_not_evaluated_total", {"reason": "IMAGE_BLANK"}),
+        ("cxr_warnings_total", {"code": "VIEW_AP"}),
+        ("cxr_flags_total", {"finding": "tuberculosis"}),
+        ("cxr_priorities_total", {"priority": "urgent"}),
+        ("cxr_stage_seconds_count", {"stage": "queue"}),
+        ("cxr_raw_pixel_intensity_ratio_count", {"scanner": "room-1", "statistic": "p95"}),
+        ("cxr_model_input_intensity_ratio_count", {"scanner": "other", "statistic": "mean"}),
+    ],
+)
+def test_series_exists_at_zero(
+    registry: CollectorRegistry, name: str, labels: dict[str, str]
+) -> None:
+    assert registry.get_sample_value(name, labels) == 0
+
+
+def test_unknown_code_is_counted_as_other(registry: CollectorRegistry, metrics: Metrics) -> None:
+    metrics.count_problem("NEVER_HEARD_OF")
+    metrics.count_not_evaluated("NEVER_HEARD_OF")
+    metrics.count_warnings(["NEVER_HEARD_OF"])
+
+    assert registry.get_sample_value("cxr_problems_total", {"code": "other"}) == 1
+    assert registry.get_sample_value("cxr_not_evaluated_total", {"reason": "other"}) == 1
+    assert registry.get_sample_value("cxr_warnings_total", {"code": "other"}) == 1
+
+
+def test_unlisted_scanner_makes_no_new_series(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    metrics.observe_pixels("SN-4711", raw={"mean": 0.5}, model_input={"mean": 0.4})
+
+    other = {"scanner": "other", "statistic": "mean"}
+    assert registry.get_sample_value("cxr_raw_pixel_intensity_ratio_sum", other) == 0.5
+    assert b"SN-4711" not in metrics.exposition()
+
+
+def test_model_that_is_replaced_leaves_no_second_series(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    metrics.show_model("cxr-triage", "0.1.0", "sha256:old")
+    metrics.show_model("cxr-triage", "0.2.0", "sha256:new")
+
+    assert metrics.exposition().count(b"cxr_model_info{") == 1
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_each_ending_is_counted(
+    registry: CollectorRegistry, metrics: Metrics, ending: Ending
+) -> None:
+    metrics.count_radiograph(ending)
+
+    assert registry.get_sample_value("cxr_radiographs_total", {"outcome": ending.value}) == 1

@@ -1,0 +1,131 @@
+"""From bytes to a durable row: replays, conflicts, and what is outside the intended use."""
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.uid import JPEG2000Lossless
+
+from service.core.errors import EngineFailed, RecordUnavailable
+from service.record import Entry, Outcome
+from tests.support.apps import OpenApp, open_app, tiny_settings
+from tests.support.radiographs import chest_levels, dicom_bytes, png_bytes
+
+
+@pytest.fixture
+async def service(tiny_store: Path, tmp_path: Path) -> AsyncIterator[OpenApp]:
+    async with open_app(tiny_settings(tiny_store, tmp_path)) as opened:
+        yield opened
+
+
+def entries(service: OpenApp) -> list[Entry]:
+    """All rows of the shadow log, in order."""
+    return [logged.entry for logged in service.runtime.record.reader.rows()]
+
+
+async def test_row_is_there_when_the_answer_is(service: OpenApp) -> None:
+    answer = (await service.client.post("/predict", content=dicom_bytes())).json()
+
+    (entry,) = entries(service)
+    assert entry.id == answer["id"]
+    assert entry.probabilities == answer["probabilities"]
+    assert entry.pseudonyms.sop_instance is not None
+    assert entry.model.digest == answer["model"]["digest"]
+
+
+async def test_repeated_upload_gets_the_stored_answer(service: OpenApp) -> None:
+    first = (await service.client.post("/predict", content=dicom_bytes())).json()
+    second = (await service.client.post("/predict", content=dicom_bytes())).json()
+
+    assert second["replay"] is True
+    assert second["id"] == first["id"]
+    assert second["probabilities"] == first["probabilities"]
+    assert [entry.outcome for entry in entries(service)] == [Outcome.EVALUATED, Outcome.REPLAYED]
+
+
+async def test_same_instance_with_other_pixels_is_a_conflict(service: OpenApp) -> None:
+    other = dicom_bytes(chest_levels(bits=12, seed=1))
+    await service.client.post("/predict", content=dicom_bytes())
+
+    response = await service.client.post("/predict", content=other)
+
+    assert response.status_code == 409
+    assert response.json()["code"] == "SOP_INSTANCE_CONFLICT"
+    assert [entry.outcome for entry in entries(service)] == [Outcome.EVALUATED, Outcome.CONFLICT]
+
+
+async def test_same_pixels_in_another_encoding_are_evaluated(service: OpenApp) -> None:
+    compressed = dicom_bytes(transfer_syntax=JPEG2000Lossless)
+
+    first = (await service.client.post("/predict", content=dicom_bytes())).json()
+    second = (await service.client.post("/predict", content=compressed)).json()
+
+    assert second["replay"] is False
+    assert second["probabilities"] == first["probabilities"]
+
+
+async def test_picture_without_tags_is_never_a_replay(service: OpenApp) -> None:
+    answers = [(await service.client.post("/predict", content=png_bytes())).json() for _ in "ab"]
+
+    assert [answer["replay"] for answer in answers] == [False, False]
+    assert answers[0]["id"] != answers[1]["id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (dicom_bytes(view="LATERAL"), "VIEW_LATERAL"),
+        (dicom_bytes(age="007Y"), "AGE_OUT_OF_SCOPE"),
+        (dicom_bytes(body_part="KNEE"), "NOT_A_CHEST_RADIOGRAPH"),
+        (dicom_bytes(np.full((256, 224), 7, np.uint16)), "IMAGE_BLANK"),
+    ],
+)
+async def test_image_outside_the_intended_use_has_no_scores_and_a_row(
+    service: OpenApp, body: bytes, reason: str
+) -> None:
+    answer = (await service.client.post("/predict", content=body)).json()
+
+    (entry,) = entries(service)
+    assert (answer["status"], answer["reason"]) == ("not_evaluated", reason)
+    assert answer["probabilities"] is None
+    assert answer["triage"] is None
+    assert (entry.outcome, entry.reason) == (Outcome.NOT_EVALUATED, reason)
+
+
+async def test_row_that_cannot_be_written_is_no_answer(service: OpenApp) -> None:
+    await service.runtime.record.close()
+
+    response = await service.client.post("/predict", content=png_bytes())
+    ready = await service.client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["code"] == RecordUnavailable.code
+    assert ready.json()["reasons"] == [RecordUnavailable.code]
+
+
+async def test_engine_that_fails_is_no_answer_and_no_row(service: OpenApp) -> None:
+    service.runtime.engine.close()
+    service.runtime.batcher._score = _fail  # noqa: SLF001 - the device breaks while it serves
+
+    response = await service.client.post("/predict", content=png_bytes())
+
+    assert response.status_code == 503
+    assert response.json()["code"] == EngineFailed.code
+    assert entries(service) == []
+
+
+async def test_shadow_mode_records_what_it_does_not_tell(tiny_store: Path, tmp_path: Path) -> None:
+    settings = tiny_settings(tiny_store, tmp_path, mode="shadow")
+    async with open_app(settings) as service:
+        answer = (await service.client.post("/predict", content=png_bytes())).json()
+
+        (entry,) = entries(service)
+
+    assert entry.probabilities is not None
+    assert entry.answer == answer
+
+
+def _fail(_batch: object) -> tuple[()]:
+    raise io.UnsupportedOperation("device lost")

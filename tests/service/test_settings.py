@@ -1,0 +1,100 @@
+"""Settings are complete, bounded, and refuse what they would otherwise ignore."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import (
+    MAX_SCANNERS,
+    Settings,
+    UnknownSetting,
+    describe_settings,
+    find_model_store,
+    read_settings,
+)
+
+SCORE_WORDS = ("THRESHOLD", "TEMPERATURE", "VIEW", "SIDE", "PERCENTILE", "CALIBRATION", "FINDING")
+
+
+def test_variable_reaches_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXR_BATCH__MAX_IMAGES", "7")
+    monkeypatch.setenv("CXR_MODE", "shadow")
+
+    settings = read_settings()
+
+    assert settings.batch.max_images == 7
+    assert settings.mode == "shadow"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("CXR_BATCH__MAX_IMAGE", "CXR_BATCH__MAX_IMAGES"), ("CXR_PORT", "CXR_")],
+)
+def test_misspelt_variable_is_refused_with_a_hint(
+    monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    monkeypatch.setenv(name, "7")
+
+    with pytest.raises(UnknownSetting, match=hint) as refused:
+        read_settings()
+
+    assert name in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CXR_MODE", "loud"),
+        ("CXR_BATCH__MAX_IMAGES", "0"),
+        ("CXR_BATCH__MAX_WAIT_SECONDS", "-1"),
+        ("CXR_SERVER__PORT", "70000"),
+        ("CXR_INTAKE__MAX_IN_FLIGHT_BYTES", "5000"),
+        ("CXR_SCANNERS", '{"ROOM 1": "Room One"}'),
+    ],
+)
+def test_value_out_of_bounds_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError):
+        read_settings()
+
+
+def test_too_many_scanner_aliases_are_refused() -> None:
+    scanners = {f"station {n}": f"room-{n}" for n in range(MAX_SCANNERS + 1)}
+
+    with pytest.raises(ValidationError, match="at most 32"):
+        Settings(scanners=scanners)
+
+
+def test_settings_are_frozen() -> None:
+    settings = Settings()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.mode = "shadow"
+
+
+def test_each_setting_has_a_description_and_a_line_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text(encoding="utf-8")
+
+    described = dict(describe_settings())
+
+    assert all(described.values())
+    assert [name for name, text in described.items() if f"| `{name}` | {text} |" not in page] == []
+
+
+def test_no_setting_can_change_a_score() -> None:
+    names = [name for name, _ in describe_settings()]
+
+    assert [name for name in names if any(word in name for word in SCORE_WORDS)] == []
+
+
+def test_model_store_is_found_beside_the_package_from_anywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert find_model_store(None) == Path(__file__).parents[2] / "model_store"
+    assert find_model_store(tmp_path) == tmp_path

@@ -1,0 +1,109 @@
+"""A scripted engine for the batcher: each radiograph's pixels say who it is and how it behaves."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.batcher import Batcher
+from service.core.inference import Scores
+from service.core.radiograph import Pixels
+from tests.support.virtual_time import VirtualLoop
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the engine was asked at once, and when."""
+
+    numbers: tuple[int, ...]
+    start: float
+    end: float
+
+
+class EngineBroke(Exception):
+    """What the scripted engine raises."""
+
+
+def radiograph(number: int) -> Pixels:
+    """(1, 2, 2) that nobody else has."""
+    return np.full((1, 2, 2), number, np.float32)
+
+
+def scores_of(number: int) -> Scores:
+    """The one right answer for `radiograph(number)`."""
+    share = np.float32(number / 1000)
+    probabilities = np.array([1 - share, share, 0], np.float32)
+    return Scores(probabilities, np.zeros(3, np.float32), np.zeros((3, 1, 1), np.float32))
+
+
+@dataclass
+class ScriptedEngine:
+    """Takes virtual time, and misbehaves for the radiographs that it is told of.
+
+    Attributes
+    ----------
+    poisonous
+        Raises whenever one of them is in the batch.
+    nameless
+        Gives NaN for them.
+    short
+        Gives one score too few whenever one of them is in the batch.
+    """
+
+    call_seconds: float = 1.0
+    image_seconds: float = 0.0
+    poisonous: frozenset[int] = frozenset()
+    nameless: frozenset[int] = frozenset()
+    short: frozenset[int] = frozenset()
+    calls: list[Call] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+    loop: VirtualLoop | None = None
+
+    def __call__(self, batch_nchw: Pixels) -> Sequence[Scores]:
+        assert self.loop is not None
+        numbers = tuple(int(pixels[0, 0, 0]) for pixels in batch_nchw)
+        start = self.loop.time()
+        self.loop.sleep_in_thread(self.call_seconds + self.image_seconds * len(numbers))
+        self.calls.append(Call(numbers, start, self.loop.time()))
+        self.threads.add(threading.get_ident())
+        if self.poisonous & set(numbers):
+            raise EngineBroke("a poisonous radiograph")
+        answer = [self._score(number) for number in numbers]
+        return answer[1:] if self.short & set(numbers) else answer
+
+    @property
+    def batches(self) -> list[tuple[int, ...]]:
+        """Numbers of each call, in order."""
+        return [call.numbers for call in self.calls]
+
+    def _score(self, number: int) -> Scores:
+        if number not in self.nameless:
+            return scores_of(number)
+        nothing = np.full(3, np.nan, np.float32)
+        return Scores(nothing, nothing, np.zeros((3, 1, 1), np.float32))
+
+
+async def start_batcher(
+    engine: ScriptedEngine,
+    *,
+    max_images: int = 4,
+    max_wait_seconds: float = 0.5,
+    max_queued: int = 100,
+    on_batch: Callable[[int, float], None] = lambda images, seconds: None,
+) -> Batcher:
+    """A batcher in front of the engine, on the clock of the running virtual loop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    engine.loop = loop
+    batcher = Batcher(
+        score=engine,
+        max_images=max_images,
+        max_wait_seconds=max_wait_seconds,
+        max_queued=max_queued,
+        on_batch=on_batch,
+        clock=loop.time,
+    )
+    await batcher.start()
+    return batcher
