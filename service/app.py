@@ -28,9 +28,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(settings) as runtime:
-            app.state.runtime = runtime
-            yield
+        try:
+            async with open_runtime(settings) as runtime:
+                app.state.runtime = runtime
+                yield
+        except CxrError as refusal:
+            app.state.refusal = refusal
+            raise
 
     app = FastAPI(
         title="cxr-triage",

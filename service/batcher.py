@@ -137,7 +137,6 @@ class Batcher:
             if timer is not None:
                 timer.cancel()
             self._waiting.pop(id(waiting), None)
-            self._changed.set()
 
     async def close(self) -> None:
         """Accept nothing new and return when everything accepted has its answer.
@@ -191,8 +190,10 @@ class Batcher:
 
     async def _run(self) -> None:
         try:
-            while await self._wait_for_work():
-                await self._wait_for_company()
+            while self._waiting or not self._is_closing:
+                if not self._waiting:
+                    await self._wait_for_work()
+                    await self._wait_for_company()
                 self._scoring = self._take_batch()
                 if self._scoring:
                     await self._score_batch(self._scoring)
@@ -202,18 +203,16 @@ class Batcher:
             for waiting in [*self._scoring, *self._waiting.values()]:
                 waiting.fail(ShuttingDown("the service stopped before this radiograph's turn"))
 
-    async def _wait_for_work(self) -> bool:
-        """False when there is none and there will be none."""
-        while not self._waiting:
-            if self._is_closing:
-                return False
+    async def _wait_for_work(self) -> None:
+        """Return when there is some, or when there will be none."""
+        self._arrivals = 0
+        while not self._waiting and not self._is_closing:
             self._changed.clear()
             await self._changed.wait()
-        return True
 
     async def _wait_for_company(self) -> None:
         """Wait as the module says; those who leave meanwhile count as arrived, and delay nobody."""
-        ends = next(iter(self._waiting.values())).since + self._max_wait_seconds
+        ends = self._clock() + self._max_wait_seconds
         while self._waiting and self._arrivals < self._company and not self._is_closing:
             remaining = min(ends, self._latest_start()) - self._clock()
             if remaining <= 0:
@@ -236,8 +235,7 @@ class Batcher:
         batch = list(self._waiting.values())[: self._max_images]
         for waiting in batch:
             del self._waiting[id(waiting)]
-        self._company = min(self._arrivals, self._max_images)
-        self._arrivals = len(self._waiting)
+        self._company = len(batch)
         return batch
 
     def _drop_ended(self) -> None:

@@ -1,8 +1,8 @@
 """`cxr-triage serve | demo | predict | model verify | shadow verify`."""
 
 import json
+import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,8 +44,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 REFUSED_EXIT = 2
 """Settings or model are not as they must be; nothing was started."""
 
+START_TIME_FIELD = 19
+"""Place of `starttime` in /proc/self/stat, counted after the name of the process."""
+
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+]
 
 
 def main() -> None:
@@ -85,14 +90,13 @@ def serve(
     mode: Annotated[Mode | None, typer.Option(help="`shadow` tells no prediction.")] = None,
 ) -> None:
     """Serve radiographs over HTTP until a signal ends it."""
-    started = time.perf_counter()
     settings = _with_options(read_settings(), host, port, mode)
     set_up_logs(settings.log_level)
     artifact = load_current(find_model_store(settings.model.store))
 
     def announce(bound_port: int) -> None:
         log.info("server.listening", host=settings.server.host, port=bound_port)
-        Console().print(_banner(settings, artifact, bound_port, time.perf_counter() - started))
+        Console().print(_banner(settings, artifact, bound_port, _seconds_alive()))
 
     build_server(
         create_app(settings),
@@ -100,7 +104,7 @@ def serve(
         port=settings.server.port,
         drain_seconds=settings.server.drain_seconds,
         on_started=announce,
-    ).run()
+    ).run_to_end()
 
 
 @app.command(name="demo")
@@ -110,7 +114,6 @@ def run_demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the answers.")] = False,
 ) -> None:
     """Serve, read a real chest radiograph in three formats, and show what came out."""
-    started = time.perf_counter()
     settings = _with_options(read_settings(), host, port, Mode.LIVE)
     set_up_logs("error")
     with demo.workplace() as folder:
@@ -121,7 +124,7 @@ def run_demo(
         artifact = load_current(find_model_store(settings.model.store))
         console = Console()
         with demo.serving(create_app(settings), settings.server.host, settings.server.port) as at:
-            ready_seconds = time.perf_counter() - started
+            ready_seconds = _seconds_alive()
             console.print(_banner(settings, artifact, at.port, ready_seconds))
             is_good = demo.show(console, at, folder)
             if not once:
@@ -192,6 +195,13 @@ def _with_options(
     return settings.model_copy(
         update={"server": changed, "mode": mode.value if mode else settings.mode}
     )
+
+
+def _seconds_alive() -> float:
+    """Age of this process, imports included, as an operator waits for it (proc(5))."""
+    after_name = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    uptime_seconds = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    return uptime_seconds - int(after_name[START_TIME_FIELD]) / os.sysconf("SC_CLK_TCK")
 
 
 def _banner(settings: Settings, artifact: Artifact, port: int, ready_seconds: float) -> Panel:

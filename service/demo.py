@@ -75,7 +75,7 @@ def serving(app: FastAPI, host: str, port: int) -> Iterator[Address]:
 
     def run(server: DrainingServer) -> None:
         try:
-            server.run()
+            server.run_to_end()
         except BaseException as error:  # noqa: BLE001 - SystemExit too: told to the waiting thread
             failures.append(error)
         finally:

@@ -75,7 +75,7 @@ class Metrics:
         self._registry = registry
         self._scanners = frozenset(scanners)
         self._closed: dict[str, frozenset[str]] = {}
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the library lacks the types
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         self._declare_traffic(codes)

@@ -59,7 +59,7 @@ class _Decoded:
     seconds: float
     pixels: Pixels | None
     warnings: tuple[str, ...] = ()
-    failure: IntakeError | NotEvaluated | None = None
+    failure: OSError | IntakeError | NotEvaluated | None = None
 
 
 class OfflineReader:
@@ -79,13 +79,14 @@ class OfflineReader:
                 yield from self._score(list(threads.map(self._decode, chunk)))
 
     def _decode(self, path: Path) -> _Decoded:
-        started, body = time.perf_counter(), path.read_bytes()
-        file_format = sniff(body)
+        started, file_format = time.perf_counter(), None
         try:
+            body = path.read_bytes()
+            file_format = sniff(body)
             radiograph = read_radiograph(body)
             cautions = radiograph.cautions + check_scope(radiograph, self._manifest.intended_use)
             pixels = preprocess(radiograph, self._manifest.preprocess)
-        except (IntakeError, NotEvaluated) as failure:
+        except (OSError, IntakeError, NotEvaluated) as failure:
             return _Decoded(path, file_format, time.perf_counter() - started, None, failure=failure)
         codes = tuple(caution.code for caution in cautions)
         return _Decoded(path, file_format, time.perf_counter() - started, pixels, codes)
@@ -156,7 +157,7 @@ def _failed(item: _Decoded) -> FileResult:
         file=str(item.path),
         file_format=item.file_format,
         status="not_evaluated" if refused else "unreadable",
-        code=code or getattr(item.failure, "code", None),
+        code=code or getattr(item.failure, "code", "FILE_NOT_READ"),
         detail=str(item.failure),
         seconds=item.seconds,
     )

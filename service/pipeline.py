@@ -108,6 +108,7 @@ class Pipeline:
             radiograph = await self._off_loop(self._read, case)
             await self._ledger.look_up(case)
             pixels = await self._off_loop(self._prepare, case, radiograph)
+            await self._off_loop(self._watch, case, radiograph, pixels)
         del radiograph  # its grey levels must not wait in the queue: they are most of the memory
         scored = await self._batcher.submit(pixels, deadline=case.deadline)
         case.seconds |= {"queue": scored.queue_seconds, "inference": scored.inference_seconds}
@@ -137,11 +138,13 @@ class Pipeline:
     def _prepare(self, case: Case, radiograph: Radiograph) -> Pixels:
         """Radiograph -> Pixels, if it is inside the intended use."""
         case.cautions += check_scope(radiograph, self._model.intended_use)
-        pixels = preprocess(radiograph, self._model.recipe.preprocess)
+        return preprocess(radiograph, self._model.recipe.preprocess)
+
+    def _watch(self, case: Case, radiograph: Radiograph, pixels: Pixels) -> None:
+        """Grey levels, before and after preprocessing, into the statistics of their scanner."""
         self._metrics.observe_pixels(
             case.scanner, raw=raw_statistics(radiograph), model_input=input_statistics(pixels)
         )
-        return pixels
 
     async def _off_loop(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work, *args)

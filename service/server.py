@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.admission import Admission
+from service.core.errors import CxrError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -30,16 +31,33 @@ class DrainingServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
-        admission: Callable[[], Admission],
+        app: FastAPI,
         drain_seconds: float,
         on_started: Callable[[int], None],
     ) -> None:
         super().__init__(config)
-        self._admission = admission
+        self._app = app
         self._drain_seconds = drain_seconds
         self._on_started = on_started
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drain: asyncio.Task[None] | None = None
+
+    def run_to_end(self) -> None:
+        """Run until a signal ends it.
+
+        Raises
+        ------
+        CxrError
+            Why the application refused to start: the model or the shadow log is not as it must be.
+        """
+        try:
+            self.run()
+        except SystemExit:
+            refusal: CxrError | None = getattr(self._app.state, "refusal", None)
+            if refusal is None:
+                raise
+            log.error("service.refused", code=refusal.code)
+            raise refusal from None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port, then tell which it is."""
@@ -51,13 +69,13 @@ class DrainingServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """First signal: drain. Second: stop."""
         if self._loop is None or self._drain is not None:
-            super().handle_exit(sig, frame)
+            self.should_exit = self.force_exit = True
             return
         self._loop.call_soon_threadsafe(self.begin_drain, signal.Signals(sig).name)
 
     def begin_drain(self, signal_name: str) -> None:
         """Refuse new radiographs and stop as soon as the accepted ones have their answers."""
-        admission = self._admission()
+        admission: Admission = self._app.state.runtime.admission
         log.info("service.draining", signal=signal_name, in_flight=admission.requests)
         admission.begin_drain()
         self._drain = asyncio.create_task(self._stop_when_idle(admission))
@@ -88,7 +106,7 @@ def build_server(
     )
     return DrainingServer(
         config,
-        admission=lambda: app.state.runtime.admission,
+        app=app,
         drain_seconds=drain_seconds,
         on_started=on_started,
     )

@@ -129,8 +129,8 @@ class Settings(BaseSettings):
     scanners: dict[str, Alias] = Field(
         default_factory=dict,
         description=(
-            "Station name, or manufacturer and model joined by a vertical bar, to alias, as JSON; at most 32. "
-            "Scanners that are not listed share the alias `other`."
+            "Station name, or manufacturer and model joined by a vertical bar, to alias, as JSON; "
+            "at most 32. Scanners that are not listed share the alias `other`."
         ),
     )
     model: ModelSettings = ModelSettings()

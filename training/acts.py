@@ -1,5 +1,6 @@
 """The acts end to end: read what is needed, show progress, write what the next act needs."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.core.artifact import Artifact
+from service.core.inference import Forward
 from training.baseline import describe_studies, fit_baseline
 from training.checkpoint import write_atomically
 from training.config import RunConfig
@@ -24,6 +26,7 @@ from training.data import (
 from training.discrimination import Opponents, questions
 from training.evaluate import DRAWS, evaluate
 from training.fit import Epoch, fit
+from training.onnx_export import PRECISIONS, export_onnx, openvino_forward
 from training.plots import draw_figures
 from training.release import Version, promote, release
 from training.report import evaluation_tables, tuning_tables
@@ -78,7 +81,8 @@ def run_tune(place: Workplace, config: RunConfig | None) -> Tuning:
     run = load_run(place.run, config)
     studies = index_studies(place.data, drop_leaks=place.drop_leaks)
     _check_split(place, split_digest(studies))
-    scores = _score(place, run, _needed(studies, Split.VAL))
+    dataset = _load(place, _needed(studies, Split.VAL), run.config)
+    scores = _score(place, run, dataset, torch_forward(run.network), "scoring")
     tuning = tune(
         scores,
         training=_training_studies(studies, run.config),
@@ -100,11 +104,19 @@ def run_evaluate(
     studies = index_studies(place.data, drop_leaks=place.drop_leaks)
     _check_same_run(run, tuning, split_digest(studies))
     chosen = _needed(studies, split)
-    scores = _score(place, run, chosen)
+    dataset = _load(place, chosen, run.config)
+    scores = _score(place, run, dataset, torch_forward(run.network), "scoring")
+    engines = _score_on_engines(place, run, dataset)
     baseline_nf = _baseline(place, _training_studies(studies, run.config), chosen)
     digest = file_digest(place.run / TUNING)
     evaluation = evaluate(
-        scores, tuning, baseline_nf, split=split.value, tuning_digest=digest, draws=draws
+        scores,
+        tuning,
+        baseline_nf,
+        engines,
+        split=split.value,
+        tuning_digest=digest,
+        draws=draws,
     )
     folder = place.run if split is Split.TEST else place.run / split.value
     folder.mkdir(exist_ok=True)
@@ -154,14 +166,25 @@ def _load(place: Workplace, studies: tuple[Study, ...], config: RunConfig) -> Da
         )
 
 
-def _score(place: Workplace, run: Run, studies: tuple[Study, ...]) -> SplitScores:
-    dataset = _load(place, studies, run.config)
+def _score(
+    place: Workplace, run: Run, dataset: Dataset, forward: Forward, what: str
+) -> SplitScores:
     with _progress(place.console) as progress:
-        bar = progress.add_task("scoring", total=len(studies))
-        forward = torch_forward(run.network)
+        bar = progress.add_task(what, total=len(dataset.studies))
         return score_dataset(
             dataset, forward, run.recipe(), lambda images: progress.advance(bar, images)
         )
+
+
+def _score_on_engines(place: Workplace, run: Run, dataset: Dataset) -> dict[str, SplitScores]:
+    """The same images by the exported network, in each precision that serves."""
+    onnx_body = export_onnx(copy.deepcopy(run.network), run.config.preprocess.side_px)
+    scored = {}
+    for precision in PRECISIONS:
+        name = f"openvino {precision}"
+        forward = openvino_forward(onnx_body, precision)
+        scored[name] = _score(place, run, dataset, forward, name)
+    return scored
 
 
 def _baseline(

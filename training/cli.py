@@ -29,6 +29,7 @@ EXPECTED = (
     RunMismatch, SplitLeak, StudyUnreadable, tomllib.TOMLDecodeError, ValidationError,
 )  # fmt: skip
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+REPORT_COLUMNS = 140
 
 app = typer.Typer(
     name="cxr-train",
@@ -177,4 +178,10 @@ def _workplace(
         raise typer.BadParameter("which run? pass --run or --config")
     named_folder = os.sep in name or Path(name).is_dir()
     folder = Path(name) if named_folder else (models or places.models_dir) / name
-    return Workplace(data or places.data_dir, folder, Console(), drop_leaks)
+    return Workplace(data or places.data_dir, folder, _wide_console(), drop_leaks)
+
+
+def _wide_console() -> Console:
+    """A terminal as it is; anything else wide enough that no number is cut off."""
+    console = Console()
+    return console if console.is_terminal else Console(width=REPORT_COLUMNS)

@@ -105,7 +105,7 @@ def macro_auc(asked: dict[str, Question], opponents: Opponents) -> MacroAuc:
     return MacroAuc(
         network=bootstrap(mean_of(opponents.network_nf), count, opponents.draws),
         baseline=bootstrap(mean_of(opponents.baseline_nf), count, opponents.draws),
-        single_view=mean_of(opponents.single_view_nf)(np.arange(count)),
+        single_view=bootstrap(mean_of(opponents.single_view_nf), count, opponents.draws),
     )
 
 

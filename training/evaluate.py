@@ -4,7 +4,7 @@ Axes: N images, F findings.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from service.core.inference import Scores
 from service.core.triage import Priority, triage
 from training.discrimination import Opponents, discriminate, macro_auc, questions, stratify
 from training.operating import count_images, count_patients, is_finding, point_rates
-from training.results import Counts, Evaluation, FindingCalibration, Tuning
+from training.results import Counts, EngineAgreement, Evaluation, FindingCalibration, Tuning
 from training.scoring import SplitScores
 from training.statistics import (
     Indices,
@@ -33,6 +33,7 @@ Measure = Callable[[Numbers, NDArray[np.int64]], float]
 
 DRAWS = 1000
 SEED = 20_240
+ADULT_YEARS = 18
 CAVEATS = (
     (
         "The collection predicts the label: some collections hold one finding only, so every "
@@ -68,12 +69,23 @@ def evaluate(
     scores: SplitScores,
     tuning: Tuning,
     baseline_nf: Numbers,
+    engines: Mapping[str, SplitScores],
     *,
     split: str,
     tuning_digest: str,
     draws: int = DRAWS,
 ) -> Evaluation:
-    """Measure one split; `baseline_nf` are the trivial baseline's probabilities on it."""
+    """Measure one split.
+
+    Parameters
+    ----------
+    scores
+        By the reference engine.
+    baseline_nf
+        The trivial baseline's probabilities.
+    engines
+        The same images scored by the engines that serve, by their names.
+    """
     temperature = tuning.calibration.temperature
     probabilities_nf = scores.probabilities(temperature)
     studies, points = scores.studies, tuple(rates.point for rates in tuning.points)
@@ -95,6 +107,10 @@ def evaluate(
         points=tuple(point_rates(point, probabilities_nf, studies) for point in points),
         confusion=confusion_matrix(probabilities_nf, scores),
         priorities=count_priorities(scores, temperature, points),
+        engines={
+            name: compare_engine(scores, served, temperature, points)
+            for name, served in engines.items()
+        },
         log_loss=_resample(log_loss, probabilities_nf, scores, resampled),
         brier=_resample(brier, probabilities_nf, scores, resampled),
         calibration_error=_resample(calibration_error, probabilities_nf, scores, resampled),
@@ -115,19 +131,28 @@ def count_priorities(
     scores: SplitScores, temperature: float, points: Sequence[OperatingPoint]
 ) -> Counts:
     """What the served triage would make of each image, by source and truth."""
-    probabilities_nf = scores.probabilities(temperature)
-    spread_nf = scores.view_spread(temperature)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    nothing = np.zeros((0, 0, 0), np.float32)
-    for study, probabilities, spread in zip(
-        scores.studies, probabilities_nf, spread_nf, strict=True
-    ):
-        decided = triage(Scores(probabilities, spread, nothing), points)
-        counts[f"{study.source}: {study.finding}"][decided.priority] += 1
+    decided = _prioritise(scores, temperature, points)
+    for study, priority in zip(scores.studies, decided, strict=True):
+        counts[f"{study.source}: {study.finding}"][priority] += 1
     return {
         group: {priority.value: counts[group][priority] for priority in Priority}
         for group in sorted(counts)
     }
+
+
+def compare_engine(
+    scores: SplitScores, served: SplitScores, temperature: float, points: Sequence[OperatingPoint]
+) -> EngineAgreement:
+    """How far an engine that serves is from the reference that was tuned and measured."""
+    gap = np.abs(served.probabilities(temperature) - scores.probabilities(temperature))
+    expected = _prioritise(scores, temperature, points)
+    found = _prioritise(served, temperature, points)
+    return EngineAgreement(
+        largest_difference=float(gap.max()),
+        images=len(scores.studies),
+        other_priority=sum(a is not b for a, b in zip(expected, found, strict=True)),
+    )
 
 
 def calibrate_findings(
@@ -148,7 +173,18 @@ def caveats(scores: SplitScores) -> tuple[str, ...]:
     """General ones, and those of the sources at hand."""
     sources = {study.source for study in scores.studies}
     special = tuple(text for source, text in SOURCE_CAVEATS.items() if source in sources)
-    return CAVEATS + special
+    ages = [study.age_years for study in scores.studies if study.age_years is not None]
+    minors = sum(age < ADULT_YEARS for age in ages)
+    known = f"{minors} of the {len(ages)} images whose patient's age is known are of minors."
+    return CAVEATS + special + ((known,) if minors else ())
+
+
+def _prioritise(
+    scores: SplitScores, temperature: float, points: Sequence[OperatingPoint]
+) -> list[Priority]:
+    nothing = np.zeros((0, 0, 0), np.float32)
+    pairs = zip(scores.probabilities(temperature), scores.view_spread(temperature), strict=True)
+    return [triage(Scores(*pair, nothing), points).priority for pair in pairs]
 
 
 def _resample(

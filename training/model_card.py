@@ -66,7 +66,27 @@ def _children_note(evaluation: Evaluation) -> str:
     if not children:
         return ""
     share = f"{children} of {total}"
-    return CHILDREN.format(share=share, split=evaluation.split, rest=total - children)
+    note = CHILDREN.format(share=share, split=evaluation.split, rest=total - children)
+    return "\n".join([note, *(f"> {line}" for line in _without_children(evaluation))])
+
+
+def _without_children(evaluation: Evaluation) -> list[str]:
+    """The pneumonia numbers of the sources that are not Kermany's."""
+    lines = [
+        f"AUC {name}: {text_of(found.network)}."
+        for name, found in evaluation.discrimination.items()
+        if "pneumonia vs normal" in name and not name.startswith("kermany")
+    ]
+    for rates in evaluation.points:
+        for source, found in rates.sources.items():
+            if rates.point.finding == "pneumonia" and source != "kermany" and found.positives:
+                threshold = text_of_threshold(rates.point.threshold)
+                lines.append(
+                    f"{source}, {rates.point.purpose} at {threshold}: "
+                    f"sensitivity {text_of(found.sensitivity)}, "
+                    f"specificity {text_of(found.specificity)}."
+                )
+    return lines
 
 
 def _network(manifest: Manifest, tuning: Tuning) -> str:
@@ -131,7 +151,7 @@ def _discrimination(evaluation: Evaluation) -> str:
                 "size, shape, borders and grey levels: it cannot read a lung."
             ),
             _table(heading, rows),
-            f"Without test-time augmentation the macro AUC is {macro.single_view:.3f}.",
+            f"Without test-time augmentation the macro AUC is {text_of(macro.single_view)}.",
             "![ROC](roc.png)",
         ]
     )
@@ -162,8 +182,19 @@ def _operating_points(tuning: Tuning, evaluation: Evaluation) -> str:
             _prevalences(evaluation.points),
             f"Priority on the {evaluation.split} split, by source and truth:",
             _table(("group", "urgent", "review", "routine"), groups),
+            "The engines that serve, against the reference that was tuned and measured:",
+            _engines(evaluation),
         ]
     )
+
+
+def _engines(evaluation: Evaluation) -> str:
+    rows = [
+        (name, f"{found.largest_difference:.4f}", f"{found.other_priority} of {found.images}")
+        for name, found in evaluation.engines.items()
+    ]
+    heading = ("engine", "largest difference of a probability", "images with another priority")
+    return _table(heading, rows)
 
 
 def _rates(points: Iterable[PointRates]) -> str:

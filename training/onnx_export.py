@@ -20,6 +20,9 @@ from service.core.radiograph import Pixels
 
 OPSET = 17
 INPUT, OUTPUTS = "pixels", ("logits", "maps")
+PRECISIONS = ("f32", "bf16")
+"""In which OpenVINO may serve; a CPU without bf16 computes f32 instead."""
+
 LARGEST_LOGIT_DIFFERENCE = 1e-3
 
 

@@ -44,13 +44,14 @@ def is_source(studies: Sequence[Study], source: str) -> Mask:
 def rates_at(scores: Numbers, positive: Mask, threshold: float) -> Rates:
     """Rates of `score >= threshold`, each with its Wilson interval."""
     flagged = scores >= threshold
+    is_mixed = bool(positive.any()) and not bool(positive.all())
     return Rates(
         positives=int(positive.sum()),
         negatives=int((~positive).sum()),
         sensitivity=_share(flagged, positive),
         specificity=_share(~flagged, ~positive),
-        ppv=_share(positive, flagged),
-        npv=_share(~positive, ~flagged),
+        ppv=_share(positive, flagged) if is_mixed else None,
+        npv=_share(~positive, ~flagged) if is_mixed else None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.special import expit
 from sklearn.metrics import roc_curve
 
 from service.core.artifact import MetricInterval, Purpose
@@ -105,15 +106,21 @@ def draw_reliability(evaluation: Evaluation) -> bytes:
 
 
 def draw_scores(opponents: Opponents, evaluation: Evaluation) -> bytes:
-    """Histogram of each abnormal probability by truth, with the operating points."""
+    """Histogram of each abnormal probability by truth, on the log-odds scale."""
     truth = [study.finding.value for study in opponents.studies]
 
     def panel(axes: Axes, name: str) -> None:
-        scores = opponents.network_nf[:, [finding.value for finding in FINDINGS].index(name)]
+        column = [finding.value for finding in FINDINGS].index(name)
+        edges = expit(np.linspace(-9, 9, 49))
+        scores = np.clip(opponents.network_nf[:, column], edges[0], edges[-1])
         for finding in FINDINGS:
             chosen = scores[[known == finding for known in truth]]
             axes.hist(
-                chosen, bins=40, range=(0, 1), alpha=0.55, color=COLOURS[finding], label=finding
+                chosen,
+                bins=edges,
+                alpha=0.55,
+                color=COLOURS[finding],
+                label=finding,
             )
         for rates in evaluation.points:
             point = rates.point
@@ -121,7 +128,7 @@ def draw_scores(opponents: Opponents, evaluation: Evaluation) -> bytes:
                 style = "-" if point.purpose is Purpose.FLAG else "--"
                 label = f"{point.purpose} {point.label}"
                 axes.axvline(point.threshold, color="black", linestyle=style, label=label)
-        axes.set_yscale("symlog")
+        axes.set_xscale("logit", one_half="0.5")
         axes.set(xlabel=f"probability of {name}", ylabel="images")
         axes.legend(fontsize=7)
 
@@ -139,4 +146,4 @@ def _panels(names: list[str], draw: Callable[[Axes, str], None]) -> bytes:
 
 
 def _text(interval: MetricInterval) -> str:
-    return f"{interval.value:.3f} ({interval.low:.3f}-{interval.high:.3f})"
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

@@ -42,19 +42,19 @@ from service.core.intake import read_radiograph
 from service.core.preprocess import normalise, preprocess
 from service.core.scope import IntendedUse
 from training.model_card import write_model_card
-from training.onnx_export import check_onnx, export_onnx, openvino_forward
+from training.onnx_export import PRECISIONS, check_onnx, export_onnx, openvino_forward
 from training.phantoms import golden_uploads
 from training.results import EVALUATION, Counts, Evaluation, Tuning
 from training.scoring import Run, torch_forward
 
 MODEL_CARD = "MODEL_CARD.md"
 SOURCES = Path(__file__).with_name("sources.toml")
-PRECISIONS = ("f32", "bf16")
 SMALLEST_TOLERANCE, LARGEST_TOLERANCE = 0.01, 0.05
 LIBRARIES = (
     "torch", "torchvision", "numpy", "scipy", "scikit-learn", "opencv-python-headless",
     "pillow", "pydicom", "onnx", "openvino", "safetensors",
 )  # fmt: skip
+SCORING_CODE = (":(top)training", ":(top)service/core")
 DESCRIPTION = (
     "Orders frontal chest radiographs for reading: normal, pneumonia, tuberculosis. "
     "Research software, not a medical device."
@@ -174,12 +174,18 @@ def headline_metrics(evaluation: Evaluation) -> dict[str, MetricInterval]:
 
 
 def git_commit(folder: Path) -> str:
-    """The commit of the code, `-dirty` when files differ from it, or `unknown`."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    """The commit of the code, `-dirty` when the code behind a score differs; or `unknown`."""
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--", *SCORING_CODE)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words
     return done.stdout.strip()
 
 

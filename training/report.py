@@ -10,13 +10,13 @@ from training.results import Evaluation, PointRates, Tuning
 
 
 def text_of(interval: MetricInterval | None, digits: int = 3) -> str:
-    """`0.912 (0.880-0.940)`, or a dash where there is no number."""
+    """`0.912 (0.880 to 0.940)`, or a dash where there is no number."""
     if interval is None:
         return "-"
     value, low, high = (
         f"{number:.{digits}f}" for number in (interval.value, interval.low, interval.high)
     )
-    return f"{value} ({low}-{high})"
+    return f"{value} ({low} to {high})"
 
 
 def text_of_threshold(threshold: float | None) -> str:
@@ -47,6 +47,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
         point_table(evaluation.points, title),
         priority_table(evaluation),
         confusion_table(evaluation),
+        engine_table(evaluation),
         calibration_table(evaluation),
     ]
 
@@ -108,6 +109,18 @@ def confusion_table(evaluation: Evaluation) -> Table:
         table.add_column(finding, justify="right")
     for finding, row in zip(FINDINGS, evaluation.confusion, strict=True):
         table.add_row(finding, *(str(count) for count in row))
+    return table
+
+
+def engine_table(evaluation: Evaluation) -> Table:
+    """The engines that serve, against the reference that was measured."""
+    table = Table(title="Engines that serve, against the reference")
+    table.add_column("engine")
+    for heading in ("largest difference of a probability", "images with another priority"):
+        table.add_column(heading, justify="right")
+    for name, found in evaluation.engines.items():
+        changed = f"{found.other_priority} of {found.images}"
+        table.add_row(name, f"{found.largest_difference:.4f}", changed)
     return table
 
 

@@ -98,7 +98,7 @@ class MacroAuc:
 
     network: MetricInterval
     baseline: MetricInterval
-    single_view: float
+    single_view: MetricInterval
     """Of the network without test-time augmentation."""
 
 
@@ -122,6 +122,17 @@ class Stratum:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineAgreement:
+    """An engine that serves, against the reference that every number was measured with."""
+
+    largest_difference: float
+    """Of a probability."""
+    images: int
+    other_priority: int
+    """Images that this engine puts into another place of the reading list."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Every number of one evaluation."""
 
@@ -140,6 +151,7 @@ class Evaluation:
     """Rows are the truth, columns the most likely finding."""
     priorities: Counts
     """`source: finding` -> priority -> images."""
+    engines: dict[str, EngineAgreement]
     log_loss: MetricInterval
     brier: MetricInterval
     calibration_error: MetricInterval

@@ -17,7 +17,10 @@ from training.results import Tuning
 from training.scoring import SplitScores
 from training.statistics import LEVEL, Indices, Numbers, certified_threshold, log_loss
 
-FLAG_SENSITIVITY = 0.97
+FLAG_SENSITIVITIES = {Finding.PNEUMONIA: 0.97, Finding.TUBERCULOSIS: 0.90}
+"""Targets of the flag. Tuberculosis: WHO's target product profile for a triage test (2014); what it
+misses is for the refer zone below it to catch."""
+
 REFER_SENSITIVITIES = (0.99, 0.985, 0.98)
 """Ladder of the uncertain zone: the highest that the positives can certify is taken."""
 
@@ -83,7 +86,9 @@ def tune_finding(
     """The flag point and the refer point below it."""
     chosen = one_per_patient(studies, finding)
     positive_scores = probabilities_nf[chosen, FINDINGS.index(finding)]
-    flag = _point(finding, Purpose.FLAG, positive_scores, FLAG_SENSITIVITY, weights_digest)
+    flag = _point(
+        finding, Purpose.FLAG, positive_scores, FLAG_SENSITIVITIES[finding], weights_digest
+    )
     ladder = [
         _point(finding, Purpose.REFER, positive_scores, target, weights_digest)
         for target in REFER_SENSITIVITIES

@@ -78,7 +78,10 @@ async def predict(
 ) -> Response:
     """Read one chest radiograph and say how soon to open it."""
     async with _case_of(request, runtime, deadline_ms) as case:
-        body = await finish_unless_gone(request, runtime.pipeline.answer(case))
+        try:
+            body = await finish_unless_gone(request, runtime.pipeline.answer(case))
+        finally:
+            runtime.count_upload(case)
     return JSONResponse(body, 202 if runtime.mode is Mode.SHADOW else 200)
 
 
@@ -165,4 +168,3 @@ async def _case_of(
             yield case
         finally:
             request.state.story.update(case.facts())
-            runtime.count_upload(case)

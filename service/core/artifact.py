@@ -8,6 +8,7 @@ a release can change unnoticed. Nothing is ever unpickled.
 import hashlib
 import io
 import re
+import zipfile
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -216,6 +217,8 @@ def load_current(store: Path) -> Artifact:
     if named is None:
         raise ArtifactInvalid(f"{CURRENT} must read 'name/version sha256:<manifest digest>'")
     name, version, digest = named.groups()
+    if not (store / name / version).is_dir():
+        raise ArtifactMissing(f"{CURRENT} names {name}/{version}, which is not in the store")
     return load_artifact(store / name / version, manifest_digest=digest)
 
 
@@ -259,7 +262,7 @@ def read_golden(body: bytes) -> Golden:
             count = len(arrays["probabilities"])
             uploads = tuple(arrays[f"upload_{index}"].tobytes() for index in range(count))
             return Golden(uploads, arrays["pixels"], arrays["probabilities"])
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ArtifactInvalid(f"{GOLDEN} does not hold uploads, pixels, probabilities") from error
 
 
@@ -268,7 +271,10 @@ def write_golden(golden: Golden) -> bytes:
     uploads = {f"upload_{i}": np.frombuffer(b, np.uint8) for i, b in enumerate(golden.uploads)}
     buffer = io.BytesIO()
     np.savez_compressed(
-        buffer, allow_pickle=False, pixels=golden.pixels, probabilities=golden.probabilities,
+        buffer,
+        allow_pickle=False,
+        pixels=golden.pixels,
+        probabilities=golden.probabilities,
         **uploads,
     )
     return buffer.getvalue()

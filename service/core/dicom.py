@@ -1,8 +1,8 @@
 """DICOM bytes -> Radiograph: limits, then pixels, then modality, VOI and polarity in one look-up.
 
 Each step lives beside this file: `dicom_layout` (bytes), `dicom_tags` (values), `dicom_format`
-(Image Pixel module), `dicom_pixels` and `dicom_codecs` (words), `dicom_lut` (brightness), `polarity`,
-`dicom_context` (what scope and record need). Axes: H rows, W columns.
+(Image Pixel module), `dicom_pixels` and `dicom_codecs` (words), `dicom_lut` (brightness),
+`polarity`, `dicom_context` (what scope and record need).
 """
 
 from dataclasses import replace

@@ -2,7 +2,8 @@
 
 A word has 16 bits at most, so the whole grey pipeline is computed in float64 for each of its 65536
 values and then looked up: exact, and without a float copy of the picture. pydicom 3.0.2 has
-functions for the same steps; they raise on widths below 1, know no fallback, and leave polarity to the caller.
+functions for the same steps; they raise on widths below 1, know no fallback, and leave polarity to
+the caller.
 
 References
 ----------
@@ -26,9 +27,9 @@ Levels = NDArray[np.float64]
 Histogram = Callable[[], NDArray[np.int64]]
 
 FALLBACK_PERCENTILES = (0.1, 99.9)
-"""Range shown when no window is usable: outside the 0.5 and 99.5 of `PreprocessSpec`, so the stretch
-downstream sees the same picture, and narrow enough that a hot pixel does not darken it for a
-human."""
+"""Range shown when no window is usable: outside the 0.5 and 99.5 of `PreprocessSpec`, so that the
+stretch downstream sees the same picture, and narrow enough that a hot pixel does not darken it for
+a human."""
 
 _BLOCK_ROWS = 64
 """Rows looked up at once; the index copy that numpy makes stays in the cache (2.9 ms, not 5.9)."""

@@ -21,10 +21,10 @@ from service.core.radiograph import Caution
 MAX_VALUE_BYTES = 512 * 1024
 """Largest value that is parsed; the largest legitimate one is a few LUTs of 65536 x 16 bit."""
 
-# pydicom quotes values of tags, names included, in its warnings and log lines; they must not leave.
+# pydicom quotes values of tags, names included, in its warnings and log lines; they must not
+# leave. A filter, because a logging configuration may reset level, handlers and `disabled`.
 # All of this is set once, at import, and never again, so threads cannot see them change.
-logging.getLogger("pydicom").propagate = False
-logging.getLogger("pydicom").addHandler(logging.NullHandler())
+logging.getLogger("pydicom").addFilter(lambda _record: False)
 warnings.filterwarnings("ignore", module="pydicom")
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 

@@ -111,4 +111,4 @@ def _stretch(square: NDArray[np.float32], low: float, high: float) -> NDArray[np
     if white - black < 1.0 / WHITE:
         return np.zeros_like(square)
     stretched = (square - np.float32(black)) * np.float32(1.0 / (white - black))
-    return np.clip(stretched, 0.0, 1.0)
+    return np.asarray(np.clip(stretched, 0.0, 1.0), np.float32)

@@ -133,7 +133,7 @@ def _check_polarity(radiograph: Radiograph) -> tuple[Caution, ...]:
 
 def _check_content(radiograph: Radiograph) -> None:
     """Refuse a picture that is nearly constant, or noise without anatomy."""
-    step = max(1, min(radiograph.grey.shape) // 512)
+    step = max(1, min(radiograph.grey.shape) // 256)
     grey = radiograph.grey[::step, ::step].astype(np.float32)
     recorded = np.ones(grey.shape, np.bool_)
     if radiograph.padding is not None:

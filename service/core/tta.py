@@ -57,7 +57,7 @@ def average_attention(
         if view in (TtaView.IDENTITY, TtaView.HFLIP)
     ]
     chosen = aligned if aligned else [maps_vnfhw[0]]
-    return np.mean(chosen, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(chosen, axis=0), np.float32)
 
 
 def _hflip(batch_nchw: Pixels) -> Pixels:

@@ -22,6 +22,7 @@ async def exposition(tiny_store: Path, tmp_path: Path) -> str:
     async with open_app(tiny_settings(tiny_store, tmp_path, scanners=scanners)) as service:
         for body in (png_bytes(), dicom_bytes(), b"text"):
             await service.client.post("/predict", content=body)
+        await service.client.post("/explain", content=png_bytes())
         return (await service.client.get("/metrics")).text
 
 
@@ -38,5 +39,12 @@ async def test_traffic_moves_the_counters(exposition: str) -> None:
     assert 'cxr_radiographs_total{outcome="evaluated"} 2.0' in exposition
     assert 'cxr_radiographs_total{outcome="refused"} 1.0' in exposition
     assert 'cxr_problems_total{code="UNKNOWN_FORMAT"} 1.0' in exposition
-    assert "cxr_batch_images_count 2.0" in exposition
+    assert "cxr_batch_images_count 3.0" in exposition
     assert "cxr_ready 1.0" in exposition
+
+
+async def test_explained_radiograph_is_not_watched_twice(exposition: str) -> None:
+    other = 'scanner="other",statistic="mean"'
+
+    assert f"cxr_raw_pixel_intensity_ratio_count{{{other}}} 2.0" in exposition
+    assert f"cxr_model_input_intensity_ratio_count{{{other}}} 2.0" in exposition

@@ -1,6 +1,5 @@
 """The OpenAPI page promises what the service does."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -1,13 +1,11 @@
 """Nothing that identifies a patient leaves: not by answer, log, metric, row or error."""
 
 import io
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
-import structlog
 
 from service.logs import set_up_logs
 from tests.support.apps import OpenApp, open_app, tiny_settings
@@ -23,15 +21,10 @@ VARIANTS = {
 
 
 @pytest.fixture
-def log_lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = (root.handlers, root.level)
+def log_lines() -> io.StringIO:
     stream = io.StringIO()
     set_up_logs("debug", stream)
-    yield stream
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
-    root.handlers, root.level = before
+    return stream
 
 
 @pytest.fixture
@@ -45,6 +38,11 @@ async def service(
 def found(sentinels: tuple[str, ...], traces: bytes) -> list[str]:
     """Sentinels that got out."""
     return [sentinel for sentinel in sentinels if sentinel.encode() in traces]
+
+
+def written(folder: Path) -> bytes:
+    """Every file of a folder."""
+    return b"".join(path.read_bytes() for path in folder.iterdir())
 
 
 def told(response: httpx.Response) -> bytes:
@@ -70,9 +68,8 @@ async def test_no_identifying_value_gets_out(
         await service.client.get("/metrics"),
     ]
 
-    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert [answer.status_code for answer in answers] == [status, status]
     assert found(sentinels, b"".join(map(told, [*answers, *others]))) == []
     assert found(sentinels, log_lines.getvalue().encode()) == []
-    assert found(sentinels, files) == []
+    assert found(sentinels, written(tmp_path)) == []
     assert log_lines.getvalue().count("triage.completed") == 3

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openjpeg.utils import encode_array
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.uid import JPEG2000Lossless
 
 from service.core.dicom import looks_like_dicom
 from service.core.errors import IntakeError
@@ -88,6 +90,22 @@ def test_sigmoid_window_is_half_bright_at_its_center() -> None:
     grey = read_radiograph(body).grey
 
     assert abs(int(grey[stored == 2000][0]) - WHITE // 2) <= 1
+
+
+def test_jpeg_2000_in_a_jp2_file_header_is_unwrapped() -> None:
+    frame = encode_array(SMALL, bits_stored=12, codec_format=1)
+    body = dicom_bytes(SMALL, transfer_syntax=JPEG2000Lossless, frame=frame)
+
+    assert np.array_equal(read_radiograph(body).grey, read_radiograph(dicom_bytes(SMALL)).grey)
+
+
+def test_signed_jpeg_2000_keeps_its_sign() -> None:
+    signed = SMALL.astype(np.int16) - 2048
+    frame = encode_array(signed, bits_stored=12)
+    stored = (signed & 0x0FFF).astype(np.uint16)
+    body = dicom_bytes(stored, signed=True, transfer_syntax=JPEG2000Lossless, frame=frame)
+
+    assert np.array_equal(read_radiograph(body).grey, read_radiograph(dicom_bytes(SMALL)).grey)
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -194,7 +212,7 @@ def test_no_patient_value_leaks_into_error_warning_or_log(
     keyword: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     body, sentinels = sentinel_dicom_bytes({keyword: "0007", "WindowWidth": "4096"})
-    damaged = body.replace(b"0007", b"ZQ\xff\\")
+    damaged = body.replace(b"0007", b"ZQ\xff\\").replace(b"ISO_IR 192", b"ZQ IR 1920")
 
     said = what_is_said(damaged, caplog)
 

@@ -26,7 +26,9 @@ def answered_until_killed(service: Service, body: bytes, after: int) -> list[str
         with httpx.Client(base_url=service.url, timeout=60) as client:
             try:
                 while True:
-                    ids.append(client.post("/predict", content=body).raise_for_status().json()["id"])
+                    ids.append(
+                        client.post("/predict", content=body).raise_for_status().json()["id"]
+                    )
                     if len(ids) >= after:
                         is_enough.set()
             except httpx.TransportError:

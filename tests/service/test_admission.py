@@ -43,9 +43,8 @@ def test_bytes_of_all_uploads_together_are_bounded() -> None:
 def test_place_is_given_back_when_its_upload_fails() -> None:
     admission = build_admission(max_requests=1)
 
-    with pytest.raises(RuntimeError), admission.enter() as place:
-        place.reserve(10)
-        raise RuntimeError
+    with pytest.raises(QueueFull), admission.enter() as place:
+        place.reserve(1_000)
 
     assert (admission.requests, admission.in_flight_bytes) == (0, 0)
 

@@ -68,7 +68,11 @@ async def test_problem_names_the_request_of_its_log_line(service: OpenApp) -> No
 
 
 async def test_shadow_answer_is_the_same_whatever_the_radiograph_shows(shadow: OpenApp) -> None:
-    bodies = (png_bytes(), dicom_bytes(), dicom_bytes(view="LATERAL", tags={"SOPInstanceUID": "1.2"}))
+    bodies = (
+        png_bytes(),
+        dicom_bytes(),
+        dicom_bytes(view="LATERAL", tags={"SOPInstanceUID": "1.2"}),
+    )
 
     responses = [await shadow.client.post("/predict", content=body) for body in bodies]
 

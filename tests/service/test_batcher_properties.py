@@ -75,11 +75,13 @@ SITES = st.builds(
 
 async def live_through(visits: list[Visit], site: Site) -> Day:
     """Play the visits, then close; hangs are found by the virtual loop."""
-    behaving = {
-        behaviour: frozenset(n for n, visit in enumerate(visits) if visit.behaviour == behaviour)
-        for behaviour in ("poisonous", "nameless", "short")
-    }
-    engine = ScriptedEngine(site.call_seconds, site.image_seconds, **behaving)
+    engine = ScriptedEngine(
+        site.call_seconds,
+        site.image_seconds,
+        poisonous=_who_are(visits, "poisonous"),
+        nameless=_who_are(visits, "nameless"),
+        short=_who_are(visits, "short"),
+    )
     batcher = await start_batcher(
         engine,
         max_images=site.max_images,
@@ -104,6 +106,10 @@ async def live_through(visits: list[Visit], site: Site) -> Day:
     endings = await asyncio.gather(*played, return_exceptions=True)
     await batcher.close()
     return Day([_known(ending) for ending in endings], ended_at, engine)
+
+
+def _who_are(visits: list[Visit], behaviour: str) -> frozenset[int]:
+    return frozenset(n for n, visit in enumerate(visits) if visit.behaviour == behaviour)
 
 
 def _known(ending: Scored | BaseException) -> Ending:

@@ -30,9 +30,7 @@ def films(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runner(
-    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> CliRunner:
+def runner(tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.setenv("CXR_MODEL__STORE", str(tiny_store))
     monkeypatch.setenv("CXR_RECORD__URL", f"sqlite:///{tmp_path}/shadow.db")
     return CliRunner()
@@ -74,6 +72,24 @@ def test_model_is_verified_to_its_golden_scores(runner: CliRunner) -> None:
 
     assert result.exit_code == 0
     assert "golden scores reproduced on openvino" in result.stdout
+
+
+def test_service_that_refuses_to_start_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tiny_store: Path,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "shadow.db").write_bytes(b"not a database " * 100)
+    monkeypatch.setenv("CXR_MODEL__STORE", str(tiny_store))
+    monkeypatch.setenv("CXR_RECORD__URL", f"sqlite:///{tmp_path}/shadow.db")
+    monkeypatch.setattr(sys, "argv", ["cxr-triage", "serve", "--port", "0"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "RECORD_UNAVAILABLE the shadow log" in capsys.readouterr().err
 
 
 def test_mistake_of_the_operator_is_one_line(

@@ -107,7 +107,7 @@ async def test_row_that_cannot_be_written_is_no_answer(service: OpenApp) -> None
 
 async def test_engine_that_fails_is_no_answer_and_no_row(service: OpenApp) -> None:
     service.runtime.engine.close()
-    service.runtime.batcher._score = _fail  # noqa: SLF001 - the device breaks while it serves
+    service.runtime.batcher._score = _fail
 
     response = await service.client.post("/predict", content=png_bytes())
 

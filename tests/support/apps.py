@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
-
 from starlette.types import Message, Scope
 
 from service.app import create_app

@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.batcher import Batcher
+from service.batcher import Batcher, Scored
 from service.core.inference import Scores
 from service.core.radiograph import Pixels
 from tests.support.virtual_time import VirtualLoop
@@ -92,8 +92,9 @@ async def start_batcher(
     max_wait_seconds: float = 0.5,
     max_queued: int = 100,
     on_batch: Callable[[int, float], None] = lambda images, seconds: None,
+    clock: Callable[[], float] | None = None,
 ) -> Batcher:
-    """A batcher in front of the engine, on the clock of the running virtual loop."""
+    """A batcher in front of the engine, by default on the clock of the running virtual loop."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     engine.loop = loop
@@ -103,7 +104,25 @@ async def start_batcher(
         max_wait_seconds=max_wait_seconds,
         max_queued=max_queued,
         on_batch=on_batch,
-        clock=loop.time,
+        clock=clock or loop.time,
     )
     await batcher.start()
     return batcher
+
+
+def send(batcher: Batcher, number: int, deadline: float | None = None) -> asyncio.Task[Scored]:
+    """Submit `radiograph(number)` in a task of its own."""
+    return asyncio.create_task(batcher.submit(radiograph(number), deadline=deadline))
+
+
+async def send_all(batcher: Batcher, *numbers: int) -> list[asyncio.Task[Scored]]:
+    """Submit them in order, and return when all are queued."""
+    tasks = [send(batcher, number) for number in numbers]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def ending_of(request: Awaitable[Scored]) -> Scored | BaseException:
+    """What the request returns or raises."""
+    (ending,) = await asyncio.gather(request, return_exceptions=True)
+    return ending

@@ -110,7 +110,7 @@ def _pooled_features(weights: Weights) -> NDArray[np.float64]:
     outputs = {"features": [CHANNELS[1], map_px, map_px]}
     evaluator = ReferenceEvaluator(_build_model(_backbone(weights), outputs, weights))
     (features,) = evaluator.run(["features"], {"pixels": normalise(chest_pixels(), SPEC)})
-    return np.asarray(np.mean(features, axis=(2, 3)), np.float64)
+    return np.asarray(np.mean(np.asarray(features), axis=(2, 3)), np.float64)
 
 
 def _draw_head(features_nc: NDArray[np.float64], generator: np.random.Generator) -> Weights:

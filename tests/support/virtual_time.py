@@ -8,6 +8,7 @@ import selectors
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from functools import wraps
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
@@ -32,8 +33,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             woken.set()
         super().close()
 
-    def run_in_executor(  # type: ignore[override] # typeshed lets the executor's work be untyped
-        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
         self._working_threads += 1
         future = super().run_in_executor(executor, func, *args)
@@ -92,3 +93,23 @@ def run_virtual(scenario: Coroutine[Any, Any, T]) -> T:
     """Run a scenario to its end in virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(scenario)
+
+
+def virtual(scenario: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """Decorate an async test to run in virtual time; one that would hang fails at once."""
+
+    @wraps(scenario)
+    def test() -> None:
+        run_virtual(scenario())
+
+    return test
+
+
+def now() -> float:
+    """Virtual seconds since the scenario began."""
+    return asyncio.get_running_loop().time()
+
+
+async def until(seconds: float) -> None:
+    """Let virtual time come."""
+    await asyncio.sleep(seconds - now())

@@ -12,7 +12,7 @@ from service.core.findings import FINDINGS, Finding
 from service.core.network import Architecture
 from service.core.preprocess import PreprocessSpec
 from service.core.radiograph import Grey
-from training.config import OptimiserConfig, RunConfig
+from training.config import AugmentConfig, OptimiserConfig, RunConfig
 from training.phantoms import draw_chest, encode_dicom, encode_jpeg, encode_png8, encode_png16
 
 ENCODERS = {"png": encode_png8, "jpeg": encode_jpeg, "dcm": encode_dicom}
@@ -33,6 +33,13 @@ CERTIFIABLE: Counts = {
 """Enough tuberculosis in val for a threshold, too little pneumonia."""
 
 
+NO_AUGMENT = AugmentConfig(
+    rotation_degrees=0, scale_ratio=0, aspect_ratio=0, shift_ratio=0, hflip_probability=0,
+    gamma=0, contrast=0, brightness=0, noise=0, downscale_probability=0, border_probability=0,
+    corner_probability=0,
+)  # fmt: skip
+
+
 def tiny_config(**changes: object) -> RunConfig:
     """A run of the two-convolution network that takes seconds."""
     optimiser = OptimiserConfig(
@@ -45,6 +52,21 @@ def tiny_config(**changes: object) -> RunConfig:
         optimiser=optimiser,
     )
     return config.model_copy(update=changes)
+
+
+def learning_config() -> RunConfig:
+    """Tiny too, but it learns the drawn findings: longer, and without random views."""
+    optimiser = OptimiserConfig(
+        epochs=8,
+        samples_per_epoch=960,
+        batch_images=16,
+        learning_rate=1e-2,
+        warmup_epochs=0.3,
+        label_smoothing=0.0,
+        ema_decay=0.9,
+        dropout=0.0,
+    )
+    return tiny_config(optimiser=optimiser, augment=NO_AUGMENT)
 
 
 def tiny_toml(path: Path, *, epochs: int = 3, samples_per_epoch: int = 96) -> Path:

@@ -3,15 +3,11 @@
 import pytest
 import torch
 
+from tests.training.study_folders import NO_AUGMENT
 from training.augment import augment_batch
 from training.config import AugmentConfig
 
 STRONG = AugmentConfig(downscale_probability=1.0, border_probability=1.0, corner_probability=1.0)
-OFF = AugmentConfig(
-    rotation_degrees=0, scale_ratio=0, aspect_ratio=0, shift_ratio=0, hflip_probability=0,
-    gamma=0, contrast=0, brightness=0, noise=0, downscale_probability=0, border_probability=0,
-    corner_probability=0,
-)  # fmt: skip
 
 
 def some_pixels() -> torch.Tensor:
@@ -22,7 +18,7 @@ def augmented(config: AugmentConfig, seed: int) -> torch.Tensor:
     return augment_batch(some_pixels(), config, torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("config", [AugmentConfig(), STRONG, OFF])
+@pytest.mark.parametrize("config", [AugmentConfig(), STRONG, NO_AUGMENT])
 def test_shape_and_range_are_kept(config: AugmentConfig) -> None:
     pixels = augmented(config, seed=0)
 
@@ -41,7 +37,7 @@ def test_another_seed_gives_other_views() -> None:
 
 
 def test_everything_off_changes_nothing() -> None:
-    assert torch.allclose(augmented(OFF, seed=0), some_pixels(), atol=1e-5)
+    assert torch.allclose(augmented(NO_AUGMENT, seed=0), some_pixels(), atol=1e-5)
 
 
 def test_input_is_left_alone() -> None:

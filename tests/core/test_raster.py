@@ -1,0 +1,138 @@
+"""PNG and JPEG: every mode is read right or refused with a code."""
+
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.core.errors import (
+    DamagedFile,
+    ImageTooLarge,
+    IntakeError,
+    NotEvaluated,
+    UnsupportedPixelFormat,
+)
+from service.core.intake import read_radiograph
+from tests.support.radiographs import chest_levels, jpeg_bytes, picture_bytes, png_bytes
+
+LEVELS = chest_levels(96, 80, bits=16)
+LEVELS_8 = chest_levels(96, 80, bits=8).astype(np.uint8)
+GREY_RGB = np.dstack([LEVELS_8] * 3)
+COLOURED = GREY_RGB // np.array([1, 2, 4], np.uint8)
+WIDE = LEVELS_8.astype(np.uint16) * 257
+PICTURE = Image.fromarray(LEVELS_8)
+EXIF_TURNED = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+
+
+def codes(body: bytes) -> set[str]:
+    """Codes of the cautions."""
+    return {caution.code for caution in read_radiograph(body).cautions}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (png_bytes(LEVELS), LEVELS),
+        (png_bytes(LEVELS_8), WIDE),
+        (png_bytes(GREY_RGB), WIDE),
+        (picture_bytes(PICTURE.convert("P"), "PNG"), WIDE),
+        (picture_bytes(PICTURE.convert("LA"), "PNG"), WIDE),
+        (picture_bytes(PICTURE.convert("RGBA"), "PNG"), WIDE),
+    ],
+    ids=["16 bit", "8 bit", "grey RGB", "palette", "grey and alpha", "RGBA"],
+)
+def test_lossless_picture_is_read_exactly(body: bytes, expected: Any) -> None:
+    assert np.array_equal(read_radiograph(body).grey, expected)
+
+
+@pytest.mark.parametrize("levels", [LEVELS_8, GREY_RGB])
+def test_jpeg_is_near_and_warned(levels: Any) -> None:
+    read = read_radiograph(jpeg_bytes(levels))
+
+    assert np.corrcoef(read.grey.ravel(), WIDE.ravel())[0, 1] > 0.999
+    assert {caution.code for caution in read.cautions} == {"NO_METADATA", "LOSSY_COMPRESSION"}
+
+
+def test_every_picture_says_that_its_scope_is_unchecked() -> None:
+    assert codes(png_bytes(LEVELS_8)) == {"NO_METADATA"}
+
+
+def test_transparent_pixels_are_padding() -> None:
+    rgba = np.dstack([GREY_RGB, np.full_like(LEVELS_8, 255)])
+    rgba[:9, :, 3] = 0
+
+    read = read_radiograph(png_bytes(rgba))
+
+    assert read.padding is not None
+    assert read.padding.sum() == 9 * 80
+    assert not read.grey[read.padding].any()
+
+
+def test_exif_orientation_is_followed_and_warned() -> None:
+    read = read_radiograph(jpeg_bytes(LEVELS_8, exif=EXIF_TURNED))
+
+    assert read.grey.shape == (80, 96)
+    assert "ROTATED_BY_EXIF" in {caution.code for caution in read.cautions}
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (png_bytes(COLOURED), UnsupportedPixelFormat),
+        (jpeg_bytes(COLOURED), UnsupportedPixelFormat),
+        (picture_bytes(PICTURE.convert("1"), "PNG"), UnsupportedPixelFormat),
+        (picture_bytes(PICTURE.convert("CMYK"), "JPEG"), UnsupportedPixelFormat),
+        (png_bytes(LEVELS)[:-3000], DamagedFile),
+        (png_bytes(LEVELS)[:40], DamagedFile),
+        (jpeg_bytes(LEVELS_8)[:-800], DamagedFile),
+        (jpeg_bytes(LEVELS_8)[:60], DamagedFile),
+        (b"\x89PNG\r\n\x1a\n" + bytes(300), DamagedFile),
+        (b"\xff\xd8\xff" + bytes(300), DamagedFile),
+    ],
+    ids=[
+        "colour PNG",
+        "colour JPEG",
+        "1 bit",
+        "CMYK",
+        "cut PNG",
+        "PNG cut in its header",
+        "cut JPEG",
+        "JPEG cut in its header",
+        "only the magic of PNG",
+        "only the magic of JPEG",
+    ],
+)
+def test_what_is_no_grey_picture_is_refused(body: bytes, error: type[IntakeError]) -> None:
+    with pytest.raises(error):
+        read_radiograph(body)
+
+
+def test_small_coloured_mark_is_tolerated() -> None:
+    marked = GREY_RGB.copy()
+    marked[:5, :5] = (255, 0, 0)
+
+    assert read_radiograph(png_bytes(marked)).grey.shape == (96, 80)
+
+
+def test_animated_png_is_not_evaluated() -> None:
+    body = picture_bytes(PICTURE, "PNG", save_all=True, append_images=[PICTURE.rotate(90)])
+
+    with pytest.raises(NotEvaluated) as refused:
+        read_radiograph(body)
+
+    assert refused.value.reason == "MULTI_FRAME"
+
+
+def test_png_bomb_is_refused_by_its_header() -> None:
+    def chunk(kind: bytes, payload: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + payload))
+        return struct.pack(">I", len(payload)) + kind + payload + check
+
+    header = struct.pack(">IIBBBBB", 65535, 65535, 8, 0, 0, 0, 0)
+    body = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))
+
+    with pytest.raises(ImageTooLarge):
+        read_radiograph(body + chunk(b"IEND", b""))

@@ -1,0 +1,151 @@
+"""Every engine gives the scores of the reference, whatever the batch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from service.core.artifact import (
+    Artifact,
+    load_current,
+)
+from service.core.inference import recipe_of, score_batch, self_test
+from service.core.preprocess import normalise
+from service.core.radiograph import Pixels
+from service.engine.base import Engine
+from service.engine.openvino import OpenVinoEngine
+from service.engine.torch import (
+    BUCKETS,
+    TorchEngine,
+    forward_bf16,
+    load_network,
+    narrow_backbone,
+    split_into_buckets,
+)
+from tests.support.tiny_network import SPEC, chest_pixels
+
+FLOAT32_ROUNDING = 1e-4
+"""Largest difference of a logit that the order of fp32 sums may make."""
+
+
+@pytest.fixture(scope="module")
+def artifact(tiny_store: Path) -> Artifact:
+    return load_current(tiny_store)
+
+
+@pytest.fixture(scope="module")
+def openvino(artifact: Artifact) -> OpenVinoEngine:
+    return OpenVinoEngine(artifact)
+
+
+@pytest.fixture(scope="module")
+def reference(artifact: Artifact) -> TorchEngine:
+    return TorchEngine(artifact)
+
+
+@pytest.fixture
+def batch_nchw() -> Pixels:
+    return normalise(chest_pixels(), SPEC)
+
+
+def probabilities_of(engine: Engine, artifact: Artifact) -> Pixels:
+    scored = score_batch(chest_pixels(), engine.forward, recipe_of(artifact))
+    return np.stack([scores.probabilities for scores in scored])
+
+
+# ---------------------------------------------------------------- agreement
+
+
+def test_openvino_agrees_with_torch(
+    artifact: Artifact, openvino: OpenVinoEngine, reference: TorchEngine
+) -> None:
+    tolerance = artifact.manifest.tolerance.probability
+
+    ours = probabilities_of(openvino, artifact)
+    expected = probabilities_of(reference, artifact)
+
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance)
+
+
+def test_openvino_in_fp32_agrees_with_torch_to_rounding(
+    artifact: Artifact,
+    reference: TorchEngine,
+    batch_nchw: Pixels,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.engine.openvino.PRECISIONS", {"f32": "FP32"})
+    engine = OpenVinoEngine(artifact)
+
+    logits, maps = engine.forward(batch_nchw)
+    expected_logits, expected_maps = reference.forward(batch_nchw)
+
+    assert engine.device == "cpu f32"
+    np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=FLOAT32_ROUNDING)
+    np.testing.assert_allclose(maps, expected_maps, rtol=0, atol=FLOAT32_ROUNDING)
+
+
+def test_attention_agrees_with_torch(
+    openvino: OpenVinoEngine, reference: TorchEngine, batch_nchw: Pixels
+) -> None:
+    _, maps = openvino.forward(batch_nchw)
+    _, expected = reference.forward(batch_nchw)
+
+    assert maps.shape == (6, 3, 4, 4)
+    np.testing.assert_allclose(maps, expected, rtol=0, atol=0.02 * np.abs(expected).max())
+
+
+def test_bf16_arithmetic_of_the_cuda_engine_stays_within_tolerance(
+    artifact: Artifact, reference: TorchEngine
+) -> None:
+    network = load_network(artifact)
+    narrow_backbone(network)
+
+    def forward(batch_nchw: Pixels) -> tuple[Pixels, Pixels]:
+        logits, maps = forward_bf16(network, torch.from_numpy(batch_nchw))
+        return logits.numpy(), maps.numpy()
+
+    difference = self_test(artifact, forward)
+
+    assert 0 < difference <= artifact.manifest.tolerance.probability
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 5, 16])
+def test_score_does_not_depend_on_the_company(
+    openvino: OpenVinoEngine, batch_nchw: Pixels, images: int
+) -> None:
+    crowd = np.resize(batch_nchw, (images, *batch_nchw.shape[1:]))
+
+    alone = [openvino.forward(crowd[index : index + 1]) for index in range(images)]
+    together = openvino.forward(crowd)
+
+    np.testing.assert_array_equal(together[0], np.concatenate([logits for logits, _ in alone]))
+    np.testing.assert_array_equal(together[1], np.concatenate([maps for _, maps in alone]))
+
+
+def test_engine_goes_on_after_a_batch_that_it_cannot_score(
+    openvino: OpenVinoEngine, batch_nchw: Pixels
+) -> None:
+    expected, _ = openvino.forward(batch_nchw)
+    too_large = np.zeros((2, 1, 80, 80), np.float32)
+
+    with pytest.raises(RuntimeError):
+        openvino.forward(too_large)
+
+    logits, _ = openvino.forward(batch_nchw)
+    np.testing.assert_array_equal(logits, expected)
+
+
+def test_scores_depend_on_the_picture(openvino: OpenVinoEngine, artifact: Artifact) -> None:
+    probabilities = probabilities_of(openvino, artifact)
+
+    assert (probabilities.std(axis=0) > 0.1).all()
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 3, 33, 64, 65, 200])
+def test_buckets_cover_every_picture_once_and_in_order(pictures: int) -> None:
+    parts = list(split_into_buckets(pictures))
+
+    covered = [index for start, count, _ in parts for index in range(start, start + count)]
+    assert covered == list(range(pictures))
+    assert all(count <= bucket and bucket in BUCKETS for _, count, bucket in parts)

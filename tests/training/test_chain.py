@@ -1,0 +1,241 @@
+"""fit -> tune -> evaluate -> release on small folders of drawn chests, in both layouts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.core.artifact import (
+    Artifact,
+    Purpose,
+    load_artifact,
+    load_current,
+    read_golden,
+)
+from service.core.errors import DigestMismatch
+from service.core.findings import FINDINGS, Finding
+from service.core.inference import self_test
+from tests.training.study_folders import (
+    CERTIFIABLE,
+    FEW,
+    learning_config,
+    quiet,
+    tiny_config,
+    write_class_folders,
+    write_manifest_folder,
+)
+from training.acts import Workplace, run_evaluate, run_fit, run_release, run_tune
+from training.checkpoint import WEIGHTS
+from training.config import RunConfig
+from training.data import Split
+from training.onnx_export import openvino_forward
+from training.release import ReleaseRefused, Version
+from training.results import EVALUATION, TUNING, Evaluation, RunIncomplete, Tuning
+from training.scoring import load_run, torch_forward
+
+DRAWS = 40
+FIGURES = {"confusion.png", "reliability.png", "roc.png", "roc_sources.png", "scores.png"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What the acts left behind."""
+
+    place: Workplace
+    version: Version
+    tuning: Tuning
+    evaluation: Evaluation
+    artifact: Artifact
+
+
+def run_chain(folder: Path, data: Path, config: RunConfig) -> Chain:
+    place = Workplace(data, folder / "run", quiet())
+    version = Version(folder / "store", "cxr-tiny", "0.0.1")
+    run_fit(place, config)
+    tuning = run_tune(place, None)
+    evaluation = run_evaluate(place, None, Split.TEST, DRAWS)
+    artifact = run_release(place, None, version, is_promoted=True)
+    return Chain(place, version, tuning, evaluation, artifact)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    folder = tmp_path_factory.mktemp("chain")
+    return run_chain(folder, write_manifest_folder(folder / "data", CERTIFIABLE), learning_config())
+
+
+def test_class_folders_go_through_the_whole_chain(tmp_path: Path) -> None:
+    chain = run_chain(tmp_path, write_class_folders(tmp_path / "chests", FEW), tiny_config())
+
+    assert chain.evaluation.images == {"chests": dict.fromkeys(FINDINGS, 12)}
+    assert load_current(chain.version.store).reference == "cxr-tiny/0.0.1"
+
+
+def test_released_files_verify_and_current_serves_them(chain: Chain) -> None:
+    artifact = load_current(chain.version.store)
+
+    assert artifact.digest == chain.artifact.digest
+    assert set(artifact.files) >= FIGURES | {WEIGHTS, EVALUATION, "MODEL_CARD.md"}
+    assert artifact.files[WEIGHTS] == (chain.place.run / WEIGHTS).read_bytes()
+
+
+def test_golden_scores_are_repeated_by_torch_and_by_openvino(chain: Chain) -> None:
+    artifact = load_artifact(chain.version.folder)
+    onnx_body = artifact.files["model.onnx"]
+    engines = [torch_forward(load_run(chain.place.run).network)]
+    engines += [openvino_forward(onnx_body, precision) for precision in ("f32", "bf16")]
+
+    differences = [self_test(artifact, forward) for forward in engines]
+
+    assert differences[0] < 1e-5
+    assert differences[1] < 1e-4
+    assert differences[2] <= artifact.manifest.tolerance.probability
+
+
+def test_tolerance_is_within_its_bounds(chain: Chain) -> None:
+    assert 0.01 <= chain.artifact.manifest.tolerance.probability <= 0.05
+
+
+def test_golden_uploads_give_different_answers(chain: Chain) -> None:
+    golden = read_golden(chain.artifact.files["golden.npz"])
+
+    assert len(golden.uploads) >= 4
+    assert np.ptp(golden.probabilities, axis=0).max() > 0.05
+
+
+def test_thresholds_are_certified_where_positives_suffice(chain: Chain) -> None:
+    points = {
+        (point.finding, point.purpose): point for point in chain.artifact.manifest.operating_points
+    }
+
+    assert points[Finding.TUBERCULOSIS, Purpose.FLAG].threshold is not None
+    assert points[Finding.PNEUMONIA, Purpose.FLAG].threshold is None
+    assert {point.weights_digest for point in points.values()} == {
+        chain.artifact.manifest.files[WEIGHTS].sha256
+    }
+
+
+def test_network_learns_the_drawn_findings(chain: Chain) -> None:
+    assert chain.evaluation.macro_auc.network.value > 0.8
+
+
+def test_evaluation_compares_with_the_baseline_within_each_source(chain: Chain) -> None:
+    asked = chain.evaluation.discrimination
+
+    assert {
+        "pneumonia vs rest",
+        "east: pneumonia vs normal",
+        "west: tuberculosis vs normal",
+    } <= set(asked)
+    for found in asked.values():
+        assert found.network.low <= found.network.value <= found.network.high
+        gap = found.network.value - found.baseline.value
+        assert found.difference.value == pytest.approx(gap)
+
+
+def test_every_image_is_counted_once(chain: Chain) -> None:
+    evaluation = chain.evaluation
+    images = sum(CERTIFIABLE["test"].values())
+
+    assert sum(map(sum, evaluation.confusion)) == images
+    assert sum(sum(counts.values()) for counts in evaluation.priorities.values()) == images
+    assert sum(part.images for part in evaluation.calibration["normal"].bins) == images
+
+
+def test_engines_that_serve_agree_with_the_reference(chain: Chain) -> None:
+    engines = chain.evaluation.engines
+
+    assert set(engines) == {"openvino f32", "openvino bf16"}
+    assert engines["openvino f32"].largest_difference < 1e-4
+    assert engines["openvino f32"].other_priority == 0
+    assert engines["openvino bf16"].largest_difference < 0.05
+
+
+def test_strata_name_age_sex_and_view(chain: Chain) -> None:
+    names = {stratum.name.split()[0] for stratum in chain.evaluation.strata}
+
+    assert names == {"age", "sex", "view"}
+
+
+def test_predictive_values_are_given_at_four_prevalences(chain: Chain) -> None:
+    flag = next(r for r in chain.evaluation.points if r.point.finding is Finding.TUBERCULOSIS)
+
+    assert [at.prevalence for at in flag.prevalence] == [0.30, 0.10, 0.05, 0.01]
+
+
+def test_figures_are_pictures_that_show_something(chain: Chain) -> None:
+    for name in FIGURES:
+        with Image.open(chain.version.folder / name) as picture:
+            levels = np.asarray(picture.convert("L"))
+        assert min(levels.shape) > 300
+        assert np.unique(levels).size > 20
+
+
+def test_model_card_holds_numbers_limits_and_licences(chain: Chain) -> None:
+    card = (chain.version.folder / "MODEL_CARD.md").read_text()
+    macro = chain.evaluation.macro_auc.network
+
+    assert f"{macro.value:.3f} ({macro.low:.3f} to {macro.high:.3f})" in card
+    for words in (
+        "Not a medical device",
+        "none certifiable",
+        "east",
+        "not_run",
+        "trivial baseline",
+    ):
+        assert words in card
+
+
+def test_version_is_never_overwritten(chain: Chain) -> None:
+    with pytest.raises(ReleaseRefused, match="never changes"):
+        run_release(chain.place, None, chain.version, is_promoted=False)
+
+
+def test_changed_release_is_noticed(chain: Chain, tmp_path: Path) -> None:
+    for path in chain.version.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "MODEL_CARD.md").write_text("better numbers")
+
+    with pytest.raises(DigestMismatch, match="MODEL_CARD"):
+        load_artifact(tmp_path)
+
+
+def test_tuning_of_other_weights_is_not_evaluated(chain: Chain, tmp_path: Path) -> None:
+    place = copy_run(chain, tmp_path)
+    weights = bytearray((place.run / WEIGHTS).read_bytes())
+    weights[-1] ^= 1
+    (place.run / WEIGHTS).write_bytes(weights)
+
+    with pytest.raises(RunIncomplete, match="cxr-train tune"):
+        run_evaluate(place, None, Split.TEST, DRAWS)
+
+
+def test_evaluation_of_another_tuning_is_not_released(chain: Chain, tmp_path: Path) -> None:
+    place = copy_run(chain, tmp_path)
+    (place.run / TUNING).write_text((place.run / TUNING).read_text() + "\n")
+
+    with pytest.raises(RunIncomplete, match="cxr-train evaluate"):
+        run_release(place, None, Version(tmp_path, "cxr-tiny", "0.0.2"), is_promoted=False)
+
+    assert not (tmp_path / "cxr-tiny").exists()
+
+
+def test_nothing_is_left_where_a_release_fails(chain: Chain, tmp_path: Path) -> None:
+    place = copy_run(chain, tmp_path / "run")
+    broken = (place.run / EVALUATION).read_text().replace('"value"', '"worth"')
+    (place.run / EVALUATION).write_text(broken)
+
+    with pytest.raises(RunIncomplete, match="not what"):
+        run_release(place, None, Version(tmp_path / "store", "t", "1"), is_promoted=True)
+
+    assert not (tmp_path / "store").exists()
+
+
+def copy_run(chain: Chain, folder: Path) -> Workplace:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in chain.place.run.iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    return Workplace(chain.place.data, folder, quiet())

@@ -1,0 +1,144 @@
+"""`cxr-train`: what is said, and with which exit code, when something is missing."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+from service.core.artifact import Manifest
+from tests.training.study_folders import tiny_toml, write_manifest_folder
+from training import cli
+from training.config import OptimiserConfig, RunConfig, read_config
+
+CONFIGS = Path(cli.__file__).with_name("configs")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("sys.argv", ["cxr-train", *words])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert isinstance(stopped.value.code, int)
+    return stopped.value.code
+
+
+@pytest.fixture(autouse=True)
+def somewhere_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATA_DIR", raising=False)
+    monkeypatch.delenv("MODELS_DIR", raising=False)
+
+
+def test_help_lists_the_acts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--help") == 0
+
+    printed = capsys.readouterr().out
+    for act in ("fit", "tune", "evaluate", "release", "schema"):
+        assert act in printed
+
+
+def test_missing_data_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_toml(tmp_path / "tiny.toml")
+
+    assert run(monkeypatch, "fit", "--config", str(config), "--data", str(tmp_path / "no")) == 1
+
+    printed = capsys.readouterr().err
+    assert "is DATA_DIR right?" in printed
+    assert "Traceback" not in printed
+
+
+def test_misspelt_key_of_a_config_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.toml").write_text("epoch = 3\n")
+
+    assert run(monkeypatch, "fit", "--config", "bad.toml") == 1
+    assert "epoch" in capsys.readouterr().err
+
+
+def test_missing_config_file_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "fit", "--config", "no.toml") == 1
+    assert "no.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("act", ["tune", "evaluate"])
+def test_act_without_a_run_asks_for_one(
+    act: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, act) == 2
+    assert "--run" in capsys.readouterr().err
+
+
+def test_tuning_an_unknown_run_names_the_act_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "tune", "--run", "nobody") == 1
+    assert "cxr-train fit" in capsys.readouterr().err
+
+
+def test_evaluation_on_the_training_split_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "evaluate", "--run", "x", "--split", "train") == 2
+    assert "test" in capsys.readouterr().err
+
+
+def test_unreachable_imagenet_weights_say_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest_folder(tmp_path / "data")
+    (tmp_path / "big.toml").write_text(
+        'architecture = "resnet50"\nimagenet = true\n[preprocess]\nside_px = 32\n'
+    )
+
+    def unreachable(*args: object, **options: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", unreachable)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    assert run(monkeypatch, "fit", "--config", "big.toml", "--data", "data") == 1
+    assert "imagenet = false" in " ".join(capsys.readouterr().err.split())
+
+
+def test_places_come_from_the_environment_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest_folder(tmp_path / "chests")
+    tiny_toml(tmp_path / "tiny.toml", epochs=1, samples_per_epoch=16)
+    (tmp_path / ".env").write_text("DATA_DIR=chests\nMODELS_DIR=made\n")
+
+    assert run(monkeypatch, "fit", "--config", "tiny.toml", "--threads", "1") == 0
+
+    assert (tmp_path / "made" / "tiny" / "weights.safetensors").is_file()
+    assert "epoch 1/1" in capsys.readouterr().out
+
+
+def test_schema_is_that_of_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "schema") == 0
+    printed = capsys.readouterr().out
+
+    assert run(monkeypatch, "schema", "--output", "schema.json") == 0
+    assert (tmp_path / "schema.json").read_text() == printed
+    for name in Manifest.model_fields:
+        assert f'"{name}"' in printed
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_committed_configuration_is_valid_and_named_after_its_run(path: Path) -> None:
+    assert read_config(path).name == path.stem
+
+
+def test_config_digest_follows_every_field() -> None:
+    longer = RunConfig(optimiser=OptimiserConfig(epochs=21))
+
+    assert RunConfig().digest() == RunConfig().digest()
+    assert RunConfig().digest() != longer.digest()
+    assert RunConfig().digest() != RunConfig(seed=1).digest()
