@@ -72,12 +72,7 @@ class Pipeline:
             There is no answer, and the reason has a code.
         """
         try:
-            async with _deadline_of(case):
-                return await self._evaluate(case)
-        except NotEvaluated as refusal:
-            return await self._set_aside(case, refusal)
-        except AnsweredBefore as earlier:
-            return await self._repeat(case, earlier)
+            return await self._settle(case)
         except ReplayConflict as conflict:
             return await self._ledger.refuse(case, conflict)
 
@@ -102,6 +97,16 @@ class Pipeline:
             del radiograph
             scored = await self._batcher.submit(pixels, deadline=case.deadline)
             return await self._off_loop(overlay_attention, backdrop, scored.scores, finding)
+
+    async def _settle(self, case: Case) -> Body:
+        """One of the three endings that have an answer."""
+        try:
+            async with _deadline_of(case):
+                return await self._evaluate(case)
+        except NotEvaluated as refusal:
+            return await self._set_aside(case, refusal)
+        except AnsweredBefore as earlier:
+            return await self._repeat(case, earlier)
 
     async def _evaluate(self, case: Case) -> Body:
         with case.timed("decode", self._clock):
