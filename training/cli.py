@@ -113,6 +113,9 @@ def release_command(
     name: Annotated[str, typer.Option("--name", help="Model name.")] = "cxr-triage",
     store: Annotated[Path, typer.Option("--store", help="Model store.")] = Path("model_store"),
     promote: Annotated[bool, typer.Option("--promote", help="Let it serve.")] = False,
+    note: Annotated[
+        list[str] | None, typer.Option("--note", help="A limit for the model card; repeatable.")
+    ] = None,
     config: ConfigOption = None,
     models: ModelsOption = None,
     run: RunOption = None,
@@ -121,7 +124,9 @@ def release_command(
     """Act 6: write, verify and optionally promote a version in the model store."""
     settings = read_config(config) if config else None
     place = _workplace(settings, None, models, run, threads, drop_leaks=False)
-    run_release(place, settings, Version(store, name, version), is_promoted=promote)
+    run_release(
+        place, settings, Version(store, name, version, tuple(note or ())), is_promoted=promote
+    )
 
 
 @app.command("schema")

@@ -26,7 +26,9 @@ CHILDREN = (
 )
 
 
-def write_model_card(manifest: Manifest, tuning: Tuning, evaluation: Evaluation) -> str:
+def write_model_card(
+    manifest: Manifest, tuning: Tuning, evaluation: Evaluation, notes: Sequence[str] = ()
+) -> str:
     """The card as Markdown."""
     sections = [
         f"# Model card: {manifest.name} {manifest.version}",
@@ -38,7 +40,7 @@ def write_model_card(manifest: Manifest, tuning: Tuning, evaluation: Evaluation)
         _operating_points(tuning, evaluation),
         _calibration(tuning, evaluation),
         _strata(evaluation),
-        _limits(tuning, evaluation),
+        _limits(tuning, evaluation, notes),
         _provenance(manifest),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -266,8 +268,8 @@ def _strata(evaluation: Evaluation) -> str:
     return "\n\n".join(["## Groups of patients", note, _table(heading, rows)])
 
 
-def _limits(tuning: Tuning, evaluation: Evaluation) -> str:
-    lines = (*LIMITS, *evaluation.caveats, *tuning.notes)
+def _limits(tuning: Tuning, evaluation: Evaluation, notes: Sequence[str]) -> str:
+    lines = (*notes, *LIMITS, *evaluation.caveats, *tuning.notes)
     return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
 
 

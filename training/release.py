@@ -67,11 +67,16 @@ class ReleaseRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Where a release goes."""
+    """Where a release goes, and what its makers have to say of it.
+
+    `notes` stand among the limits of the model card: what no number tells, for example that a
+    choice was made after the test split had been read.
+    """
 
     store: Path
     name: str
     number: str
+    notes: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -220,7 +225,7 @@ def _build(
     }
     tolerance = measure_tolerance(golden, onnx_body, recipe)
     manifest = _write_manifest(version, run, tuning, evaluation, tolerance, bodies)
-    card = write_model_card(manifest, tuning, evaluation).encode()
+    card = write_model_card(manifest, tuning, evaluation, version.notes).encode()
     files = {**manifest.files, MODEL_CARD: _entry(card)}
     manifest = manifest.model_copy(update={"files": files})
     bodies |= {MODEL_CARD: card, MANIFEST: manifest.model_dump_json(indent=2).encode() + b"\n"}

@@ -36,6 +36,7 @@ from training.results import EVALUATION, TUNING, Evaluation, RunIncomplete, Tuni
 from training.scoring import load_run, torch_forward
 
 DRAWS = 40
+NOTE = "Made of phantoms."
 FIGURES = {"confusion.png", "reliability.png", "roc.png", "roc_sources.png", "scores.png"}
 
 
@@ -52,7 +53,7 @@ class Chain:
 
 def run_chain(folder: Path, data: Path, config: RunConfig) -> Chain:
     place = Workplace(data, folder / "run", quiet())
-    version = Version(folder / "store", "cxr-tiny", "0.0.1")
+    version = Version(folder / "store", "cxr-tiny", "0.0.1", notes=(NOTE,))
     run_fit(place, config)
     tuning = run_tune(place, None)
     evaluation = run_evaluate(place, None, Split.TEST, DRAWS)
@@ -184,6 +185,7 @@ def test_model_card_holds_numbers_limits_and_licences(chain: Chain) -> None:
         "east",
         "not_run",
         "trivial baseline",
+        f"- {NOTE}",
     ):
         assert words in card
 
