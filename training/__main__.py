@@ -1,6 +1,20 @@
-"""`python -m training`."""
+"""`cxr-train` and `python -m training`."""
 
-from training.cli import main
+import sys
+
+NEEDED = ("torch", "torchvision", "sklearn", "matplotlib", "onnx", "onnxscript")
+
+
+def main() -> None:
+    """Run the command line, or say what the environment of the service lacks."""
+    try:
+        from training.cli import main as run  # noqa: PLC0415 - the service's environment has no torch
+    except ModuleNotFoundError as error:
+        if error.name not in NEEDED:
+            raise
+        sys.exit(f"cxr-train needs {error.name}: use the environment of requirements/dev.txt")
+    run()
+
 
 if __name__ == "__main__":
     main()
