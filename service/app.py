@@ -43,6 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # A redirect would name the host that the caller claims; a wrong path is a coded 404.
+        redirect_slashes=False,
     )
     app.include_router(predict.router)
     app.include_router(status.router)

@@ -61,6 +61,9 @@ class Metrics:
         Problem codes that an answer may carry.
     reasons, warnings
         Codes of `not_evaluated` and of cautions.
+    tells_results
+        False in shadow mode: a caller who reads the metrics before and after an upload must not
+        learn what it got, so priorities, flags and scores stay at zero.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class Metrics:
         codes: Iterable[str],
         reasons: Iterable[str],
         warnings: Iterable[str],
+        tells_results: bool = True,
     ) -> None:
         self._registry = registry
+        self._tells_results = tells_results
         self._scanners = frozenset(scanners)
         self._closed: dict[str, frozenset[str]] = {}
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library lacks the types
@@ -106,6 +111,8 @@ class Metrics:
 
     def count_triage(self, triaged: Triage, probabilities: Mapping[str, float]) -> None:
         """Count the place in the reading list, the flags that gave it, and the scores behind."""
+        if not self._tells_results:
+            return
         self.priorities.labels(triaged.priority.value).inc()
         for flag in triaged.flags:
             self.flags.labels(flag.finding.value).inc()

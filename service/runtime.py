@@ -115,6 +115,7 @@ async def _assemble(
         codes=codes.PROBLEMS,
         reasons=codes.REASONS,
         warnings=codes.WARNINGS,
+        tells_results=Mode(settings.mode) is not Mode.SHADOW,
     )
     record = open_record(settings.record.url)
     stack.push_async_callback(record.close)

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from service.admission import Admission
 from service.core.errors import CxrError
+from service.linger import Lingering
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -94,7 +95,7 @@ def build_server(
 ) -> DrainingServer:
     """A server for one process; the application's own log replaces the access log."""
     config = uvicorn.Config(
-        app,
+        Lingering(app),
         host=host,
         port=port,
         access_log=False,

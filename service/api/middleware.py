@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import answer_problem
@@ -51,7 +51,7 @@ class RequestStory:
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             try:
                 await self._app(scope, receive, exchange.send)
-            except ClientGone:
+            except (ClientGone, ClientDisconnect):
                 exchange.story["outcome"] = Ending.CANCELLED.value
             except Exception as error:  # noqa: BLE001 - task boundary: one request fails, not all
                 log.error("request.failed", **describe_error(error))

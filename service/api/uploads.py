@@ -6,7 +6,7 @@ Nothing is spooled to disk: a temporary file would be a copy of a patient's pict
 import asyncio
 from collections.abc import AsyncIterator
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
@@ -17,6 +17,9 @@ from service.core.errors import BodyTooLarge, InvalidRequest
 FIELD = "file"
 ENVELOPE_BYTES = 16_384
 """Room for the boundary and headers of a multipart body around its one file."""
+
+MOST_DIGITS = 18
+"""Of a Content-Length; Python refuses to read numbers of thousands of digits."""
 
 
 async def read_upload(request: Request, place: Place, *, max_bytes: int, seconds: float) -> bytes:
@@ -51,9 +54,10 @@ def _promised_bytes(request: Request, limit: int) -> int:
     stated = request.headers.get("content-length", "0")
     if not (stated.isascii() and stated.isdigit()):
         raise InvalidRequest("Content-Length is not a number of bytes")
-    if int(stated) > limit:
-        raise BodyTooLarge(f"{int(stated)} bytes announced; at most {limit} are accepted")
-    return int(stated)
+    digits = stated.lstrip("0")
+    if len(digits) > MOST_DIGITS or int(digits or "0") > limit:
+        raise BodyTooLarge(f"more bytes announced than the {limit} that are accepted")
+    return int(digits or "0")
 
 
 async def _bounded(request: Request, place: Place, limit: int) -> AsyncIterator[bytes]:
@@ -77,7 +81,18 @@ async def _read_multipart(chunks: AsyncIterator[bytes], boundary: bytes) -> byte
     if not boundary:
         raise InvalidRequest("the multipart body names no boundary")
     form = _OneFile()
-    parser = MultipartParser(
+    try:
+        parser = _open_parser(boundary, form)
+        async for chunk in chunks:
+            parser.write(chunk)
+        parser.finalize()
+    except FormParserError as error:
+        raise InvalidRequest("the multipart body is malformed") from error
+    return form.file()
+
+
+def _open_parser(boundary: bytes, form: "_OneFile") -> MultipartParser:
+    return MultipartParser(
         boundary,
         {
             "on_part_begin": form.begin,
@@ -89,13 +104,6 @@ async def _read_multipart(chunks: AsyncIterator[bytes], boundary: bytes) -> byte
             "on_end": form.finish,
         },
     )
-    try:
-        async for chunk in chunks:
-            parser.write(chunk)
-        parser.finalize()
-    except MultipartParseError as error:
-        raise InvalidRequest("the multipart body is malformed") from error
-    return form.file()
 
 
 class _OneFile:

@@ -17,6 +17,7 @@ from service.core.errors import (
     UnsupportedPixelFormat,
 )
 from service.core.grey import check_size, grey_from_colour, widen
+from service.core.png import holds_all_rows
 from service.core.radiograph import Caution, FileFormat, Grey, Radiograph
 
 EXIF_ORIENTATION = 0x0112
@@ -44,12 +45,19 @@ def read_raster(
     if getattr(image, "n_frames", 1) > 1:
         raise NotEvaluated("MULTI_FRAME", "the picture has more than one frame; expected one")
     upright, rotated = _decode(image, file_format)
+    if file_format is FileFormat.PNG and _may_lack_rows(image) and not holds_all_rows(body):
+        raise DamagedFile("png data ends before the last row")
     grey, padding, cautions = _to_grey(upright)
     if rotated:
         cautions += (Caution("ROTATED_BY_EXIF", "turned upright as its EXIF orientation asks"),)
     if file_format is FileFormat.JPEG:
         cautions += (Caution("LOSSY_COMPRESSION", "JPEG: detail was lost before it arrived"),)
     return Radiograph(grey, file_format, padding, cautions=(NO_METADATA, *cautions))
+
+
+def _may_lack_rows(image: Image.Image) -> bool:
+    """Rows that were not there stay black: only a black last row is worth counting for."""
+    return bool(image.info.get("interlace")) or not np.asarray(image)[-1].any()
 
 
 def _open(body: bytes, file_format: FileFormat) -> Image.Image:

@@ -136,3 +136,29 @@ def test_png_bomb_is_refused_by_its_header() -> None:
 
     with pytest.raises(ImageTooLarge):
         read_radiograph(body + chunk(b"IEND", b""))
+
+
+def _png_with_rows(levels: Any, rows: int) -> bytes:
+    """A well-formed file, checksums and all, whose pixel stream ends after some rows."""
+    height, width = levels.shape
+    lines = b"".join(b"\0" + levels[row].astype(">u2").tobytes() for row in range(rows))
+    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    chunks = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 48, 95])
+def test_picture_whose_rows_end_early_is_damaged_and_not_scored(rows: int) -> None:
+    with pytest.raises(DamagedFile, match="png data"):
+        read_radiograph(_png_with_rows(LEVELS, rows))
+
+
+def test_picture_with_a_black_last_row_is_whole() -> None:
+    levels = LEVELS.copy()
+    levels[-8:] = 0
+
+    assert np.array_equal(read_radiograph(_png_with_rows(levels, 96)).grey, levels)

@@ -125,10 +125,14 @@ async def test_deadline_that_cannot_be_met_is_answered_503(service: OpenApp) -> 
     assert int(response.headers["Retry-After"]) >= 1
 
 
-async def test_client_that_leaves_is_counted_and_frees_its_place(service: OpenApp) -> None:
-    await call_and_leave(service.app, png_bytes())
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_client_that_leaves_is_counted_and_frees_its_place(
+    service: OpenApp, is_whole: bool
+) -> None:
+    await call_and_leave(service.app, png_bytes(), is_whole=is_whole)
 
     metrics = (await service.client.get("/metrics")).text
+    assert 'cxr_problems_total{code="INTERNAL"} 0.0' in metrics
     assert 'cxr_radiographs_total{outcome="cancelled"} 1.0' in metrics
     assert service.runtime.admission.requests == 0
 
@@ -198,3 +202,47 @@ async def test_forgotten_error_is_answered_without_a_word_of_it(
 
 async def _raise_secret() -> None:
     raise RuntimeError("patient JANE")
+
+
+async def test_endless_boundary_is_a_malformed_form(service: OpenApp) -> None:
+    kind = f"multipart/form-data; boundary={'b' * 300}"
+
+    answer = await service.client.post("/predict", content=b"x", headers={"Content-Type": kind})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("digits", ["0" * 5000 + "9" * 40, "9" * 5000])
+async def test_absurd_content_length_is_too_large(service: OpenApp, digits: str) -> None:
+    answer = await service.client.post(
+        "/predict", content=_nothing(), headers={"Content-Length": digits}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
+async def test_wrong_path_is_never_sent_to_the_host_that_the_caller_claims(
+    service: OpenApp,
+) -> None:
+    answer = await service.client.get("/healthz/", headers={"Host": "elsewhere.example"})
+
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
+async def test_metrics_in_shadow_mode_do_not_tell_what_an_upload_got(shadow: OpenApp) -> None:
+    def told(text: str) -> list[str]:
+        names = ("cxr_probability", "cxr_priorities", "cxr_flags")
+        return [line for line in text.splitlines() if line.startswith(names)]
+
+    before = told((await shadow.client.get("/metrics")).text)
+    answer = await shadow.client.post("/predict", content=png_bytes())
+    after = told((await shadow.client.get("/metrics")).text)
+
+    assert answer.status_code == 202
+    assert before
+    assert after == before

@@ -109,10 +109,10 @@ def _url_of(process: subprocess.Popen[str]) -> str:
     raise AssertionError(f"the service did not start: {told}")
 
 
-async def call_and_leave(app: FastAPI, body: bytes) -> list[Message]:
-    """Send an upload and close the connection at once; returns what was sent to nobody."""
+async def call_and_leave(app: FastAPI, body: bytes, *, is_whole: bool = True) -> list[Message]:
+    """Send an upload, or a part of it, and close at once; returns what was sent to nobody."""
     incoming: list[Message] = [
-        {"type": "http.request", "body": body, "more_body": False},
+        {"type": "http.request", "body": body, "more_body": not is_whole},
         {"type": "http.disconnect"},
     ]
     sent: list[Message] = []
