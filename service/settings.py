@@ -65,7 +65,13 @@ class IntakeSettings(_Group):
         64_000_000, ge=4_096, le=400_000_000, description="Largest radiograph, rows x columns."
     )
     max_requests: int = Field(
-        96, ge=1, le=4096, description="Uploads in progress at once; more are answered 503."
+        64,
+        ge=1,
+        le=4096,
+        description=(
+            "Uploads in progress at once; more are answered 503. Not above "
+            "CXR_BATCH__MAX_QUEUED, or an upload may be refused after it was decoded."
+        ),
     )
     max_in_flight_bytes: int = Field(
         1_000_000_000,

@@ -98,3 +98,9 @@ def test_model_store_is_found_beside_the_package_from_anywhere(
 
     assert find_model_store(None) == Path(__file__).parents[2] / "model_store"
     assert find_model_store(tmp_path) == tmp_path
+
+
+def test_every_accepted_upload_has_a_place_in_the_queue_by_default() -> None:
+    settings = Settings()
+
+    assert settings.intake.max_requests <= settings.batch.max_queued
