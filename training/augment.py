@@ -17,6 +17,8 @@ from training.config import AugmentConfig
 def augment_batch(pixels: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
     """(N, 1, S, S) in 0..1 -> the same shape and range, each image changed on its own."""
     pixels = _warp(pixels, config, generator)
+    pixels = _mix_spectra(pixels, config, generator)
+    pixels = _change_sharpness(pixels, config, generator)
     pixels = _change_tone(pixels, config, generator)
     pixels = _lose_resolution(pixels, config, generator)
     pixels = _cover_borders(pixels, config, generator)
@@ -47,6 +49,30 @@ def _warp(pixels: Tensor, config: AugmentConfig, generator: Generator) -> Tensor
     )
     grid = F.affine_grid(torch.stack(rows, dim=1), list(pixels.shape), align_corners=False)
     return F.grid_sample(pixels, grid, padding_mode="zeros", align_corners=False)
+
+
+def _mix_spectra(pixels: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+    """Give some images part of another's Fourier amplitudes: its texture, not its anatomy."""
+    if config.spectrum_probability == 0:
+        return pixels
+    chosen = _uniform(pixels, generator, 0, 1) < config.spectrum_probability
+    share = _uniform(pixels, generator, 0, config.spectrum_ratio) * chosen
+    other = torch.randperm(len(pixels), generator=generator).to(pixels.device)
+    spectrum = torch.fft.rfft2(pixels)
+    amplitude = spectrum.abs()
+    mixed = torch.lerp(amplitude, amplitude[other], share.view(-1, 1, 1, 1))
+    restored: Tensor = torch.fft.irfft2(torch.polar(mixed, spectrum.angle()), s=pixels.shape[-2:])
+    return restored.clamp(0, 1)
+
+
+def _change_sharpness(pixels: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+    """Unsharp mask or mild blur, as the processing of different makers."""
+    if config.sharpness == 0:
+        return pixels
+    low, high = -min(config.sharpness / 3, 1.0), config.sharpness
+    strength = _uniform(pixels, generator, low, high).view(-1, 1, 1, 1)
+    blurred = F.avg_pool2d(pixels, 5, stride=1, padding=2, count_include_pad=False)
+    return (pixels + strength * (pixels - blurred)).clamp(0, 1)
 
 
 def _change_tone(pixels: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:

@@ -53,6 +53,11 @@ class AugmentConfig(_Frozen):
     border_ratio: Annotated[float, Field(ge=0, le=0.2)] = 0.08
     corner_probability: Ratio = 0.3
     corner_ratio: Annotated[float, Field(ge=0, le=0.3)] = 0.18
+    sharpness: Annotated[float, Field(ge=0, le=3)] = 0.0
+    """Largest strength of an unsharp mask; a third of it, at most, blurs instead."""
+    spectrum_probability: Ratio = 0.0
+    """Of taking part of another image's Fourier amplitudes (Xu et al., CVPR 2021)."""
+    spectrum_ratio: Ratio = 0.5
 
 
 class DataConfig(_Frozen):
@@ -60,6 +65,8 @@ class DataConfig(_Frozen):
 
     include_optional: bool = False
     sampling: Sampling = Sampling.BALANCED
+    leave_out: tuple[str, ...] = ()
+    """Sources of which nothing is trained on, for what the network is worth elsewhere."""
 
 
 class OptimiserConfig(_Frozen):
@@ -76,6 +83,8 @@ class OptimiserConfig(_Frozen):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     gradient_norm: Annotated[float, Field(gt=0)] = 5.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    frozen_stages: Annotated[int, Field(ge=0)] = 0
+    """First stages of the backbone that keep the weights and statistics they start with."""
 
 
 class RunConfig(_Frozen):
@@ -85,6 +94,7 @@ class RunConfig(_Frozen):
     seed: int = 0
     architecture: Architecture = Architecture.DENSENET121
     imagenet: bool = False
+    """Start from ImageNet weights, see `training.pretrained`."""
     precision: Precision = Precision.FP32
     preprocess: PreprocessSpec = PreprocessSpec(side_px=224)
     views: tuple[TtaView, ...] = tuple(TtaView)

@@ -23,6 +23,7 @@ from training.augment import augment_batch
 from training.checkpoint import load_checkpoint, save_checkpoint, save_weights, write_atomically
 from training.config import Precision, RunConfig, Sampling
 from training.data import Dataset, sampling_weights
+from training.pretrained import build_pretrained
 from training.results import CONFIG, LOG
 
 SCORING_IMAGES = 64
@@ -57,7 +58,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         options = config.optimiser
         saved = load_checkpoint(folder)
-        self.network = self._build(imagenet=config.imagenet and saved is None).train()
+        self.network = self._build(imagenet=config.imagenet and saved is None)
+        set_training(self.network, options.frozen_stages)
         self.average = self._build(imagenet=False).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimiser = torch.optim.AdamW(
@@ -73,10 +75,10 @@ class Trainer:
             self._restore(saved)
 
     def _build(self, *, imagenet: bool) -> TriageNetwork:
-        network = build_network(
+        build = build_pretrained if imagenet else build_network
+        network = build(
             self.config.architecture,
             findings=len(FINDINGS),
-            imagenet=imagenet,
             dropout=self.config.optimiser.dropout,
         )
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves memory_format out
@@ -144,7 +146,7 @@ class Trainer:
         pixels = (pixels - spec.mean) / spec.standard_deviation
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with self._autocast():
-            logits, _ = self.network(pixels)
+            logits, *_ = self.network(pixels)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=options.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
@@ -193,7 +195,7 @@ class Trainer:
                 memory_format=torch.channels_last
             )
             with self._autocast():
-                logits, _ = self.average(pixels)
+                logits, *_ = self.average(pixels)
             targets = torch.from_numpy(self.val.targets[start:stop]).to(self.device)
             losses.append(F.cross_entropy(logits.float(), targets, reduction="none").cpu())
         weights = torch.from_numpy(sampling_weights(self.val.studies))
@@ -237,6 +239,13 @@ def fit(
     trainer = Trainer(config=config, train=train, val=val, folder=folder)
     write_atomically(folder / CONFIG, config.model_dump_json(indent=2).encode())
     return trainer.run(on_epoch, on_step)
+
+
+def set_training(network: TriageNetwork, frozen_stages: int) -> None:
+    """Training mode, but for the first stages: they keep their weights and their statistics."""
+    network.train()
+    for stage in list(network.backbone.children())[:frozen_stages]:
+        stage.eval().requires_grad_(False)
 
 
 def _place(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:

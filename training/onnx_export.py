@@ -15,11 +15,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from service.core.inference import Forward, Scalars
+from service.core.inference import Forward, Outputs
 from service.core.radiograph import Pixels
 
 OPSET = 17
-INPUT, OUTPUTS = "pixels", ("logits", "maps")
+INPUT, OUTPUTS = "pixels", ("logits", "maps", "features")
 PRECISIONS = ("f32", "bf16")
 """In which OpenVINO may serve; a CPU without bf16 computes f32 instead."""
 
@@ -92,10 +92,9 @@ def openvino_forward(onnx_body: bytes, precision: str) -> Forward:
     options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(model, "CPU", options)
 
-    def forward(batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
+    def forward(batch_nchw: Pixels) -> Outputs:
         outputs = compiled([np.ascontiguousarray(batch_nchw, np.float32)])
-        logits, maps = (np.array(outputs[name], np.float32) for name in OUTPUTS)
-        return logits, maps
+        return Outputs(*(np.array(outputs[name], np.float32) for name in OUTPUTS))
 
     return forward
 
@@ -108,9 +107,8 @@ def check_onnx(onnx_body: bytes, reference: Forward, batch_mchw: Pixels) -> floa
     OnnxDiffers
         It is above `LARGEST_LOGIT_DIFFERENCE`.
     """
-    logits, _ = openvino_forward(onnx_body, "f32")(batch_mchw)
-    expected, _ = reference(batch_mchw)
-    difference = float(np.abs(logits - expected).max())
+    logits = openvino_forward(onnx_body, "f32")(batch_mchw).logits
+    difference = float(np.abs(logits - reference(batch_mchw).logits).max())
     if not difference <= LARGEST_LOGIT_DIFFERENCE:
         raise OnnxDiffers(
             f"ONNX logits differ from torch by {difference:.2g}; "

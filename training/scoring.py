@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from service.core.findings import FINDINGS
-from service.core.inference import Forward, Recipe, Scalars, calibrate, score_batch
+from service.core.inference import Forward, Outputs, Recipe, Scalars, calibrate, score_batch
 from service.core.network import TriageNetwork, build_network
 from service.core.radiograph import Pixels
 from service.core.tta import average_logits
@@ -94,12 +94,12 @@ def torch_forward(network: nn.Module) -> Forward:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch leaves memory_format out
 
-    def forward(batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
+    def forward(batch_nchw: Pixels) -> Outputs:
         # TF32 would keep 10 bits of mantissa: the reference must not.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             pixels = torch.from_numpy(np.ascontiguousarray(batch_nchw)).to(device)
-            logits, maps = network(pixels.contiguous(memory_format=torch.channels_last))
-        return logits.cpu().numpy(), maps.cpu().numpy()
+            tensors = network(pixels.contiguous(memory_format=torch.channels_last))
+        return Outputs(*(tensor.cpu().numpy() for tensor in tensors))
 
     return forward
 
@@ -127,10 +127,10 @@ def _score_chunk(chunk: Pixels, forward: Forward, recipe: Recipe) -> tuple[Scala
     """Let `score_batch` do the work and keep the logits that it asked the engine for."""
     asked: list[Scalars] = []
 
-    def listening(batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
-        logits_mf, maps_mfhw = forward(batch_nchw)
-        asked.append(logits_mf)
-        return logits_mf, maps_mfhw
+    def listening(batch_nchw: Pixels) -> Outputs:
+        outputs = forward(batch_nchw)
+        asked.append(outputs.logits)
+        return outputs
 
     score_batch(chunk, listening, recipe)
     return average_logits(np.concatenate(asked), len(recipe.views))

@@ -1,12 +1,13 @@
 """Batch -> scores: normalise, views, any engine's logits, average, calibrate; and the self-test.
 
 Tuning, evaluation and serving all score through `score_batch`, so a threshold is tuned on
-exactly what is served. Axes: N images, V views, F findings, h x w feature map.
+exactly what is served. Axes: N images, V views, M = N * V pictures, F findings, h x w feature map,
+D features.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,29 @@ from service.core.tta import TtaView, average_attention, average_logits, build_v
 Scalars = NDArray[np.float32]
 
 
+class Outputs(NamedTuple):
+    """What a network gives for M pictures.
+
+    Attributes
+    ----------
+    logits
+        (M, F), uncalibrated.
+    maps
+        (M, F, h, w) whose mean over h x w is the logit.
+    features
+        (M, D) channel means at several depths; D is 0 for a network that gives none.
+    """
+
+    logits: Scalars
+    maps: Scalars
+    features: Scalars
+
+
 class Forward(Protocol):
     """What every engine can do."""
 
-    def __call__(self, batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
-        """(M, 1, S, S) normalised -> logits (M, F) and maps (M, F, h, w), any M."""
+    def __call__(self, batch_nchw: Pixels) -> Outputs:
+        """(M, 1, S, S) normalised -> outputs for any M."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +69,14 @@ class Scores:
         (F,), standard deviation over the views of the calibrated probability; 0 for one view.
     attention
         (F, h, w) class activation map in logits; positive speaks for the finding.
+    features
+        (D,) of the first view.
     """
 
     probabilities: Scalars
     tta_spread: Scalars
     attention: Scalars = field(repr=False)
+    features: Scalars = field(repr=False, default_factory=lambda: np.zeros(0, np.float32))
 
 
 def recipe_of(artifact: Artifact) -> Recipe:
@@ -66,15 +88,19 @@ def recipe_of(artifact: Artifact) -> Recipe:
 def score_batch(batch_nchw: Pixels, forward: Forward, recipe: Recipe) -> tuple[Scores, ...]:
     """Score preprocessed radiographs (N, 1, S, S); the answer is in the same order."""
     normalised = normalise(batch_nchw, recipe.preprocess)
-    logits_mf, maps_mfhw = forward(build_views(normalised, recipe.views))
+    logits_mf, maps_mfhw, features_md = forward(build_views(normalised, recipe.views))
     mean_nf, views_vnf = average_logits(logits_mf, len(recipe.views))
     probabilities_nf = calibrate(mean_nf, recipe.temperature)
     spread_nf = calibrate(views_vnf, recipe.temperature).std(axis=0)
     attention_nfhw = average_attention(maps_mfhw, recipe.views)
     return tuple(
-        Scores(probabilities, spread, attention)
-        for probabilities, spread, attention in zip(
-            probabilities_nf, spread_nf, attention_nfhw, strict=True
+        Scores(*parts)
+        for parts in zip(
+            probabilities_nf,
+            spread_nf,
+            attention_nfhw,
+            features_md[: len(batch_nchw)],  # of the first view
+            strict=True,
         )
     )
 

@@ -2,9 +2,7 @@
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from service.core.inference import Outputs
 from service.core.radiograph import Pixels
 
 
@@ -16,8 +14,8 @@ class Engine(Protocol):
     device: str
     """What it runs on, for people and metrics: `cpu bf16`, `cuda:0 bf16`."""
 
-    def forward(self, batch_nchw: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(M, 1, S, S) normalised -> logits (M, F) and maps (M, F, h, w), any M >= 1."""
+    def forward(self, batch_nchw: Pixels) -> Outputs:
+        """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
 
     def close(self) -> None:
         """Release the device."""

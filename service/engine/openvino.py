@@ -8,7 +8,7 @@ Medians of 8 with DenseNet-121 at 128 px in bf16 on two cores that had other wor
 84 ms, against 105 ms as one batch of a dynamic size and 107 ms as one of a fixed size; 16 pictures
 in 307 ms, against 358 and 330 ms.
 
-Axes: M pictures, S side, F findings, h x w feature map.
+Axes: M pictures, S side.
 """
 
 from pathlib import Path
@@ -19,10 +19,10 @@ import openvino
 
 from service.core.artifact import ONNX, Artifact
 from service.core.errors import ArtifactInvalid
-from service.core.inference import Scalars
+from service.core.inference import Outputs, Scalars
 from service.core.radiograph import Pixels
 
-INPUT, LOGITS, MAPS = "pixels", "logits", "maps"
+INPUT, LOGITS, MAPS, FEATURES = "pixels", "logits", "maps", "features"
 PRECISIONS = {"bf16": "BF16", "f32": "FP32"}
 """Ours, fastest first, and the capability of the device that it needs."""
 
@@ -58,35 +58,36 @@ class OpenVinoEngine:
             model = core.read_model(artifact.files[ONNX], b"")
             model.reshape({INPUT: [1, 1, side_px, side_px]})
             compiled = core.compile_model(model, "CPU", options)
-            self._logits_shape = _picture_shape(compiled, LOGITS)
-            self._maps_shape = _picture_shape(compiled, MAPS)
+            self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
         except RuntimeError as error:
             raise ArtifactInvalid(f"{ONNX} does not compile for {side_px} px") from error
         self._streams = openvino.AsyncInferQueue(compiled)
         self._streams.set_callback(_keep_results)
 
-    def forward(self, batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
-        """(M, 1, S, S) normalised -> logits (M, F) and maps (M, F, h, w), any M >= 1."""
+    def forward(self, batch_nchw: Pixels) -> Outputs:
+        """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
         images = len(batch_nchw)
         # A result that never comes must not look like a score.
-        logits = np.full((images, *self._logits_shape), np.nan, np.float32)
-        maps = np.full((images, *self._maps_shape), np.nan, np.float32)
+        results = {
+            name: np.full((images, *shape), np.nan, np.float32)
+            for name, shape in self._shapes.items()
+        }
         for index in range(images):
-            place = (logits[index], maps[index])
+            place = {name: array[index] for name, array in results.items()}
             self._streams.start_async({INPUT: batch_nchw[index : index + 1]}, place)
         self._streams.wait_all()
-        return logits, maps
+        features = results.get(FEATURES, np.zeros((images, 0), np.float32))
+        return Outputs(results[LOGITS], results[MAPS], features)
 
     def close(self) -> None:
         """Wait for what still runs."""
         self._streams.wait_all()
 
 
-def _keep_results(request: Any, place: tuple[Scalars, Scalars]) -> None:
+def _keep_results(request: Any, place: dict[str, Scalars]) -> None:
     """Called on a thread of OpenVINO when one picture is done."""
-    logits, maps = place
-    logits[...] = request.get_tensor(LOGITS).data[0]
-    maps[...] = request.get_tensor(MAPS).data[0]
+    for name, row in place.items():
+        row[...] = request.get_tensor(name).data[0]
 
 
 def _best_precision(core: Any) -> str:
@@ -107,6 +108,12 @@ def _options(precision: str, threads: int, cache_dir: Path | None) -> dict[str, 
         cache_dir.mkdir(parents=True, exist_ok=True)
         options["CACHE_DIR"] = str(cache_dir)
     return options
+
+
+def _outputs_of(compiled: Any) -> tuple[str, ...]:
+    """Logits and maps, and features where the network gives them: early versions do not."""
+    given = {name for output in compiled.outputs for name in output.names}
+    return (LOGITS, MAPS, FEATURES) if FEATURES in given else (LOGITS, MAPS)
 
 
 def _picture_shape(compiled: Any, output: str) -> tuple[int, ...]:

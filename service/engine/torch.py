@@ -4,7 +4,7 @@ On CUDA the backbone runs in bf16 and channels-last, and one CUDA graph is recor
 of pictures, so that a small batch is not slowed by the launch of some hundred kernels. The head
 stays fp32: rounding a logit to bf16 would move a probability.
 
-Axes: M pictures, S side, F findings, h x w feature map.
+Axes: M pictures, S side, F findings, h x w feature map, D features.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,15 @@ from torch import Tensor, nn
 from service.core.artifact import WEIGHTS, Artifact
 from service.core.errors import ArtifactInvalid
 from service.core.findings import FINDINGS
-from service.core.inference import Scalars
+from service.core.inference import Outputs
 from service.core.network import Architecture, TriageNetwork, build_network
 from service.core.radiograph import Pixels
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Pictures of each recorded graph; 16 radiographs with 4 views fill the largest."""
+
+Tensors = tuple[Tensor, Tensor, Tensor]
+"""Logits (M, F), maps (M, F, h, w), features (M, D)."""
 
 WARM_UP_RUNS = 3
 """Before a graph is recorded, as its documentation asks: libraries allocate on first use."""
@@ -59,31 +62,32 @@ class TorchEngine:
         self._network: TriageNetwork | None = network
         self.device = f"{device} {'bf16' if self._graphs else 'f32'}"
 
-    def forward(self, batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
-        """(M, 1, S, S) normalised -> logits (M, F) and maps (M, F, h, w), any M >= 1."""
+    def forward(self, batch_nchw: Pixels) -> Outputs:
+        """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
         pixels = torch.from_numpy(np.ascontiguousarray(batch_nchw, np.float32))
         with torch.inference_mode():
-            logits, maps = self._replay(pixels) if self._graphs else self._run(pixels)
-        return logits.numpy(), maps.numpy()
+            tensors = self._replay(pixels) if self._graphs else self._run(pixels)
+        return Outputs(*(tensor.numpy() for tensor in tensors))
 
     def close(self) -> None:
         """Let the device's memory go."""
         self._graphs.clear()
         self._network = None
 
-    def _run(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def _run(self, pixels: Tensor) -> Tensors:
         if self._network is None:
             raise RuntimeError("the engine is closed")
-        logits, maps = self._network(pixels)
-        return logits, maps
+        logits, maps, features = self._network(pixels)
+        return logits, maps, features
 
-    def _replay(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def _replay(self, pixels: Tensor) -> Tensors:
         with torch.cuda.device(self._device):
             parts = [
                 self._graphs[bucket].replay(pixels[start : start + count])
                 for start, count, bucket in split_into_buckets(len(pixels))
             ]
-        return torch.cat([logits for logits, _ in parts]), torch.cat([maps for _, maps in parts])
+        logits, maps, features = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return logits, maps, features
 
 
 def load_network(artifact: Artifact) -> TriageNetwork:
@@ -117,12 +121,12 @@ def narrow_backbone(network: TriageNetwork) -> None:
             weight.data = weight.contiguous(memory_format=torch.channels_last)
 
 
-def forward_bf16(network: TriageNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and maps of a narrowed network: bf16 up to the features, fp32 from there."""
+def forward_bf16(network: TriageNetwork, pixels: Tensor) -> Tensors:
+    """Outputs of a narrowed network: bf16 up to the last stage, fp32 from there."""
     with torch.autocast(pixels.device.type, torch.bfloat16, cache_enabled=False):
-        features = network.backbone(pixels)
-    maps = network.head(features.float())
-    return maps.mean(dim=(2, 3)), maps
+        deepest, features = network.extract(pixels)
+    logits, maps = network.decide(deepest.float())
+    return logits, maps, features
 
 
 def sees_gpu() -> bool:
@@ -145,14 +149,15 @@ class _Graph:
         torch.cuda.current_stream(device).wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._logits, self._maps = forward_bf16(network, self._pixels)
+            self._outputs = forward_bf16(network, self._pixels)
 
-    def replay(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def replay(self, pixels: Tensor) -> Tensors:
         """Run the first rows; what earlier pictures left in the others is computed and dropped."""
         count = len(pixels)
         self._pixels[:count].copy_(pixels)
         self._graph.replay()
-        return self._logits[:count].cpu(), self._maps[:count].cpu()
+        logits, maps, features = (tensor[:count].cpu() for tensor in self._outputs)
+        return logits, maps, features
 
 
 def _record_graphs(network: TriageNetwork, side_px: int, device: torch.device) -> dict[int, _Graph]:

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from service.core.artifact import (
-    Artifact,
-    load_current,
-)
-from service.core.inference import recipe_of, score_batch, self_test
+from service.core.artifact import Artifact, load_current
+from service.core.inference import Outputs, recipe_of, score_batch, self_test
 from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
 from service.engine.base import Engine
@@ -77,19 +74,19 @@ def test_openvino_in_fp32_agrees_with_torch_to_rounding(
     monkeypatch.setattr("service.engine.openvino.PRECISIONS", {"f32": "FP32"})
     engine = OpenVinoEngine(artifact)
 
-    logits, maps = engine.forward(batch_nchw)
-    expected_logits, expected_maps = reference.forward(batch_nchw)
+    found = engine.forward(batch_nchw)
+    expected = reference.forward(batch_nchw)
 
     assert engine.device == "cpu f32"
-    np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=FLOAT32_ROUNDING)
-    np.testing.assert_allclose(maps, expected_maps, rtol=0, atol=FLOAT32_ROUNDING)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=FLOAT32_ROUNDING)
 
 
 def test_attention_agrees_with_torch(
     openvino: OpenVinoEngine, reference: TorchEngine, batch_nchw: Pixels
 ) -> None:
-    _, maps = openvino.forward(batch_nchw)
-    _, expected = reference.forward(batch_nchw)
+    maps = openvino.forward(batch_nchw).maps
+    expected = reference.forward(batch_nchw).maps
 
     assert maps.shape == (6, 3, 4, 4)
     np.testing.assert_allclose(maps, expected, rtol=0, atol=0.02 * np.abs(expected).max())
@@ -101,9 +98,9 @@ def test_bf16_arithmetic_of_the_cuda_engine_stays_within_tolerance(
     network = load_network(artifact)
     narrow_backbone(network)
 
-    def forward(batch_nchw: Pixels) -> tuple[Pixels, Pixels]:
-        logits, maps = forward_bf16(network, torch.from_numpy(batch_nchw))
-        return logits.numpy(), maps.numpy()
+    def forward(batch_nchw: Pixels) -> Outputs:
+        tensors = forward_bf16(network, torch.from_numpy(batch_nchw))
+        return Outputs(*(tensor.numpy() for tensor in tensors))
 
     difference = self_test(artifact, forward)
 
@@ -119,20 +116,20 @@ def test_score_does_not_depend_on_the_company(
     alone = [openvino.forward(crowd[index : index + 1]) for index in range(images)]
     together = openvino.forward(crowd)
 
-    np.testing.assert_array_equal(together[0], np.concatenate([logits for logits, _ in alone]))
-    np.testing.assert_array_equal(together[1], np.concatenate([maps for _, maps in alone]))
+    for ours, theirs in zip(together, zip(*alone, strict=True), strict=True):
+        np.testing.assert_array_equal(ours, np.concatenate(theirs))
 
 
 def test_engine_goes_on_after_a_batch_that_it_cannot_score(
     openvino: OpenVinoEngine, batch_nchw: Pixels
 ) -> None:
-    expected, _ = openvino.forward(batch_nchw)
+    expected = openvino.forward(batch_nchw).logits
     too_large = np.zeros((2, 1, 80, 80), np.float32)
 
     with pytest.raises(RuntimeError):
         openvino.forward(too_large)
 
-    logits, _ = openvino.forward(batch_nchw)
+    logits = openvino.forward(batch_nchw).logits
     np.testing.assert_array_equal(logits, expected)
 
 

@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
 from service.core.findings import FINDINGS
-from service.core.inference import Forward, Scalars, stack_pixels
+from service.core.inference import Forward, Outputs, stack_pixels
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, normalise, preprocess
 from service.core.radiograph import Pixels
@@ -52,10 +52,17 @@ def build_onnx(weights: Weights) -> bytes:
     map_px = SIDE_PX // STRIDE**2
     nodes = [
         *_backbone(weights),
-        _convolution("features", "head", "maps", stride=1, pad=0),
+        _convolution("deepest", "head", "maps", stride=1, pad=0),
         helper.make_node("ReduceMean", ["maps"], ["logits"], axes=[2, 3], keepdims=0),
+        helper.make_node("ReduceMean", ["first.relu"], ["shallow.mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("ReduceMean", ["deepest"], ["deepest.mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("Concat", ["shallow.mean", "deepest.mean"], ["features"], axis=1),
     ]
-    outputs = {"logits": [len(FINDINGS)], "maps": [len(FINDINGS), map_px, map_px]}
+    outputs = {
+        "logits": [len(FINDINGS)],
+        "maps": [len(FINDINGS), map_px, map_px],
+        "features": [sum(CHANNELS)],
+    }
     return bytes(_build_model(nodes, outputs, weights).SerializeToString())
 
 
@@ -63,9 +70,9 @@ def reference_forward(body: bytes) -> Forward:
     """The network by the reference implementation of ONNX, which no engine shares."""
     evaluator = ReferenceEvaluator(onnx.load_from_string(body))
 
-    def forward(batch_nchw: Pixels) -> tuple[Scalars, Scalars]:
-        logits, maps = evaluator.run(["logits", "maps"], {"pixels": batch_nchw})
-        return np.asarray(logits, np.float32), np.asarray(maps, np.float32)
+    def forward(batch_nchw: Pixels) -> Outputs:
+        results = evaluator.run(list(Outputs._fields), {"pixels": batch_nchw})
+        return Outputs(*(np.asarray(result, np.float32) for result in results))
 
     return forward
 
@@ -107,10 +114,10 @@ def _encode_png(levels: NDArray[np.float64]) -> bytes:
 def _pooled_features(weights: Weights) -> NDArray[np.float64]:
     """What the backbone makes of the chests, (N, C)."""
     map_px = SIDE_PX // STRIDE**2
-    outputs = {"features": [CHANNELS[1], map_px, map_px]}
+    outputs = {"deepest": [CHANNELS[1], map_px, map_px]}
     evaluator = ReferenceEvaluator(_build_model(_backbone(weights), outputs, weights))
-    (features,) = evaluator.run(["features"], {"pixels": normalise(chest_pixels(), SPEC)})
-    return np.asarray(np.mean(np.asarray(features), axis=(2, 3)), np.float64)
+    (deepest,) = evaluator.run(["deepest"], {"pixels": normalise(chest_pixels(), SPEC)})
+    return np.asarray(np.mean(np.asarray(deepest), axis=(2, 3)), np.float64)
 
 
 def _draw_head(features_nc: NDArray[np.float64], generator: np.random.Generator) -> Weights:
@@ -139,7 +146,7 @@ def _backbone(weights: Weights) -> list[onnx.NodeProto]:
         _convolution("pixels", "backbone.0", "first", stride=STRIDE, pad=1),
         helper.make_node("Relu", ["first"], ["first.relu"]),
         _convolution("first.relu", "backbone.2", "second", stride=STRIDE, pad=1),
-        helper.make_node("Relu", ["second"], ["features"]),
+        helper.make_node("Relu", ["second"], ["deepest"]),
     ]
 
 

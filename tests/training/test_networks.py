@@ -10,7 +10,7 @@ from service.core.network import Architecture, TriageNetwork, build_network
 from training.onnx_export import export_onnx, openvino_forward
 from training.scoring import torch_forward
 
-SIDES = {Architecture.DENSENET121: 64, Architecture.RESNET50: 64, Architecture.TINY: 64}
+SIDES = dict.fromkeys(Architecture, 64)
 
 
 def build(architecture: Architecture, findings: int = 3) -> TriageNetwork:
@@ -31,7 +31,7 @@ def test_logits_and_maps_have_one_plane_a_finding(
     side = SIDES[architecture]
 
     with torch.inference_mode():
-        logits, maps = build(architecture, findings)(torch.rand(2, 1, side, side))
+        logits, maps, _ = build(architecture, findings)(torch.rand(2, 1, side, side))
 
     assert logits.shape == (2, findings)
     assert maps.shape[:2] == (2, findings)
@@ -48,7 +48,7 @@ def test_head_equals_average_pooling_and_a_linear_layer(architecture: Architectu
 
     with torch.inference_mode():
         pooled = linear(network.backbone(pixels).mean(dim=(2, 3)))
-        logits, _ = network(pixels)
+        logits, *_ = network(pixels)
 
     assert torch.allclose(logits, pooled, rtol=1e-4, atol=1e-4)
 
@@ -76,11 +76,12 @@ def test_exported_network_computes_the_same_for_any_batch(architecture: Architec
     for parameter in network.parameters():
         parameter.data = parameter.data.half().float()
     pixels = np.random.default_rng(0).random((3, 1, side, side), dtype=np.float32)
-    expected_logits, expected_maps = torch_forward(network)(pixels)
+    expected = torch_forward(network)(pixels)
 
     forward = openvino_forward(export_onnx(network, side), "f32")
 
     for images in (1, 3):
-        logits, maps = forward(pixels[:images])
-        assert np.abs(logits - expected_logits[:images]).max() < 1e-3
-        assert np.abs(maps - expected_maps[:images]).max() < 1e-2
+        found = forward(pixels[:images])
+        assert np.abs(found.logits - expected.logits[:images]).max() < 1e-3
+        assert np.abs(found.maps - expected.maps[:images]).max() < 1e-2
+        assert np.abs(found.features - expected.features[:images]).max() < 1e-3
