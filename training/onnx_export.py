@@ -41,6 +41,7 @@ def export_onnx(network: nn.Module, side_px: int) -> bytes:
         # The tracing exporter is deprecated, and the only one that keeps batch norms unfused
         # without wrapping each in shape arithmetic.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         path = Path(scratch) / "model.onnx"
         torch.onnx.export(
             network.cpu().eval(),
