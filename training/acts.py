@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from service.core.artifact import Artifact
 from service.core.inference import Forward
 from training.baseline import describe_studies, fit_baseline
 from training.checkpoint import write_atomically
+from training.comparison import Contender
 from training.config import RunConfig
 from training.data import (
     Dataset,
@@ -22,14 +22,17 @@ from training.data import (
     select,
     split_digest,
     targets_of,
+    trained_on,
 )
 from training.discrimination import Opponents, questions
+from training.distributed import join_team
 from training.evaluate import DRAWS, evaluate
-from training.fit import Epoch, fit
+from training.fit import Epoch
 from training.onnx_export import PRECISIONS, export_onnx, openvino_forward
 from training.plots import draw_figures
-from training.release import Version, promote, release
+from training.previous import score_previous
 from training.report import evaluation_tables, tuning_tables
+from training.report_acts import evaluation_folder, write_report
 from training.results import (
     EVALUATION,
     SPLIT,
@@ -42,6 +45,7 @@ from training.results import (
     load_record,
 )
 from training.scoring import Run, SplitScores, load_run, score_dataset, torch_forward
+from training.soup import fit_members, member_table
 from training.statistics import Numbers
 from training.tune import tune
 
@@ -56,14 +60,15 @@ class Workplace:
     drop_leaks: bool = False
 
 
-def run_fit(place: Workplace, config: RunConfig) -> None:
-    """Train or resume, and note which split it was."""
+def run_fit(place: Workplace, config: RunConfig, member: int | None = None) -> None:
+    """Train or resume, and note which split it was; of several members all, or one by its seed."""
     studies = index_studies(place.data, drop_leaks=place.drop_leaks)
-    train = _load(place, _training_studies(studies, config), config)
-    val = _load(place, _needed(studies, Split.VAL), config)
+    train = read_dataset(place, trained_on(studies, config.data), config)
+    val = read_dataset(place, _needed(studies, Split.VAL), config)
     place.run.mkdir(parents=True, exist_ok=True)
-    _note_split(place.run, split_digest(studies))
-    with _progress(place.console) as progress:
+    if join_team().is_leader:
+        _note_split(place.run, split_digest(studies))
+    with progress_bar(place.console) as progress:
         bar = progress.add_task("training", total=None)
 
         def on_step(done: int, total: int) -> None:
@@ -72,8 +77,18 @@ def run_fit(place: Workplace, config: RunConfig) -> None:
         def on_epoch(epoch: Epoch) -> None:
             progress.console.print(_epoch_line(epoch, config.optimiser.epochs))
 
-        fit(config, train=train, val=val, folder=place.run, on_epoch=on_epoch, on_step=on_step)
-    place.console.print(f"weights of the best epoch are in {place.run}")
+        members = fit_members(
+            config,
+            train=train,
+            val=val,
+            folder=place.run,
+            only=member,
+            on_epoch=on_epoch,
+            on_step=on_step,
+        )
+    if members is not None:
+        place.console.print(member_table(members))
+    place.console.print(f"weights are in {place.run}")
 
 
 def run_tune(place: Workplace, config: RunConfig | None) -> Tuning:
@@ -81,11 +96,11 @@ def run_tune(place: Workplace, config: RunConfig | None) -> Tuning:
     run = load_run(place.run, config)
     studies = index_studies(place.data, drop_leaks=place.drop_leaks)
     _check_split(place, split_digest(studies))
-    dataset = _load(place, _needed(studies, Split.VAL), run.config)
+    dataset = read_dataset(place, _needed(studies, Split.VAL), run.config)
     scores = _score(place, run, dataset, torch_forward(run.network), "scoring")
     tuning = tune(
         scores,
-        training=_training_studies(studies, run.config),
+        training=trained_on(studies, run.config.data),
         weights_digest=run.weights_digest,
         config_digest=run.config.digest(),
         split_digest=split_digest(studies),
@@ -96,59 +111,47 @@ def run_tune(place: Workplace, config: RunConfig | None) -> Tuning:
 
 
 def run_evaluate(
-    place: Workplace, config: RunConfig | None, split: Split, draws: int = DRAWS
+    place: Workplace,
+    config: RunConfig | None,
+    split: Split,
+    draws: int = DRAWS,
+    against: Path | None = None,
 ) -> Evaluation:
-    """Measure a split, write the evaluation and its figures."""
+    """Measure a split, write the evaluation, its figures and its report.
+
+    Parameters
+    ----------
+    against
+        Version folder of an earlier release, to be scored on the same images.
+    """
     run = load_run(place.run, config)
     tuning = load_record(place.run, TUNING, Tuning, "tune")
     studies = index_studies(place.data, drop_leaks=place.drop_leaks)
     _check_same_run(run, tuning, split_digest(studies))
     chosen = _needed(studies, split)
-    dataset = _load(place, chosen, run.config)
+    dataset = read_dataset(place, chosen, run.config)
     scores = _score(place, run, dataset, torch_forward(run.network), "scoring")
     engines = _score_on_engines(place, run, dataset)
-    baseline_nf = _baseline(place, _training_studies(studies, run.config), chosen)
-    digest = file_digest(place.run / TUNING)
+    baseline_nf = _baseline(place, trained_on(studies, run.config.data), chosen)
     evaluation = evaluate(
         scores,
         tuning,
         baseline_nf,
         engines,
         split=split.value,
-        tuning_digest=digest,
+        tuning_digest=file_digest(place.run / TUNING),
         draws=draws,
+        previous=_score_previous(place, against, chosen) if against else None,
     )
-    folder = place.run if split is Split.TEST else place.run / split.value
+    folder = evaluation_folder(place.run, split)
     folder.mkdir(exist_ok=True)
     for name, body in _figures(evaluation, scores, tuning, baseline_nf).items():
         write_atomically(folder / name, body)
     write_atomically(folder / EVALUATION, dump_record(evaluation))
+    page = write_report(place.run, split)
     place.console.print(*evaluation_tables(evaluation), *evaluation.caveats, sep="\n")
+    place.console.print(f"the whole of it is in {page}")
     return evaluation
-
-
-def run_release(
-    place: Workplace, config: RunConfig | None, version: Version, *, is_promoted: bool
-) -> Artifact:
-    """Write the version folder, and `CURRENT` when asked to."""
-    run = load_run(place.run, config)
-    tuning = load_record(place.run, TUNING, Tuning, "tune")
-    evaluation = load_record(place.run, EVALUATION, Evaluation, "evaluate")
-    if evaluation.tuning_digest != file_digest(place.run / TUNING):
-        raise RunIncomplete("the evaluation is of another tuning: run `cxr-train evaluate`")
-    figures = {path.name: path.read_bytes() for path in sorted(place.run.glob("*.png"))}
-    with place.console.status("building and verifying"):
-        artifact = release(version, run, tuning, evaluation, figures)
-    place.console.print(f"released {artifact.reference} {artifact.digest} in {version.folder}")
-    if is_promoted:
-        promote(version)
-        place.console.print(f"{artifact.reference} is the version that serves")
-    return artifact
-
-
-def _training_studies(studies: tuple[Study, ...], config: RunConfig) -> tuple[Study, ...]:
-    optional = (Split.TRAIN_OPTIONAL,) if config.data.include_optional else ()
-    return _needed(studies, Split.TRAIN, *optional)
 
 
 def _needed(studies: tuple[Study, ...], *splits: Split) -> tuple[Study, ...]:
@@ -158,8 +161,9 @@ def _needed(studies: tuple[Study, ...], *splits: Split) -> tuple[Study, ...]:
     return chosen
 
 
-def _load(place: Workplace, studies: tuple[Study, ...], config: RunConfig) -> Dataset:
-    with _progress(place.console) as progress:
+def read_dataset(place: Workplace, studies: tuple[Study, ...], config: RunConfig) -> Dataset:
+    """Read and preprocess with a bar."""
+    with progress_bar(place.console) as progress:
         bar = progress.add_task("reading", total=len(studies))
         return load_dataset(
             place.data, studies, config.preprocess, lambda images: progress.advance(bar, images)
@@ -169,10 +173,18 @@ def _load(place: Workplace, studies: tuple[Study, ...], config: RunConfig) -> Da
 def _score(
     place: Workplace, run: Run, dataset: Dataset, forward: Forward, what: str
 ) -> SplitScores:
-    with _progress(place.console) as progress:
+    with progress_bar(place.console) as progress:
         bar = progress.add_task(what, total=len(dataset.studies))
         return score_dataset(
             dataset, forward, run.recipe(), lambda images: progress.advance(bar, images)
+        )
+
+
+def _score_previous(place: Workplace, release: Path, studies: tuple[Study, ...]) -> Contender:
+    with progress_bar(place.console) as progress:
+        bar = progress.add_task(f"scoring {release.name}", total=2 * len(studies))
+        return score_previous(
+            release, place.data, studies, lambda images: progress.advance(bar, images)
         )
 
 
@@ -190,7 +202,7 @@ def _score_on_engines(place: Workplace, run: Run, dataset: Dataset) -> dict[str,
 def _baseline(
     place: Workplace, training: tuple[Study, ...], measured: tuple[Study, ...]
 ) -> Numbers:
-    with _progress(place.console) as progress:
+    with progress_bar(place.console) as progress:
         bar = progress.add_task("trivial baseline", total=len(training) + len(measured))
 
         def on_images(images: int) -> None:
@@ -245,6 +257,7 @@ def _epoch_line(epoch: Epoch, epochs: int) -> str:
     )
 
 
-def _progress(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """Description, bar, count and time that is left."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console)

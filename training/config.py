@@ -83,6 +83,10 @@ class OptimiserConfig(_Frozen):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     gradient_norm: Annotated[float, Field(gt=0)] = 5.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    source_prior: Ratio = 0.0
+    """How far the loss takes for granted what the source alone says of the finding: at 0 the
+    network is paid for telling collections apart, at 1 only for telling findings apart within one
+    (product of experts: Clark et al., EMNLP 2019; He et al., DeepLo 2019)."""
     frozen_stages: Annotated[int, Field(ge=0)] = 0
     """First stages of the backbone that keep the weights and statistics they start with."""
 
@@ -92,6 +96,10 @@ class RunConfig(_Frozen):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")] = "run"
     seed: int = 0
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads, on whose number the rounding of sums depends; 0 takes all cores."""
+    members: Annotated[int, Field(ge=1, le=16)] = 1
+    """Runs, with this seed and those after it, whose weights are averaged into one network."""
     architecture: Architecture = Architecture.DENSENET121
     imagenet: bool = False
     """Start from ImageNet weights, see `training.pretrained`."""

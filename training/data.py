@@ -8,6 +8,7 @@ in upper or lower case.
 import csv
 import hashlib
 import re
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +24,14 @@ from service.core.findings import FINDINGS, Finding
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
 from service.core.radiograph import Pixels, Radiograph
+from training.config import DataConfig, RunConfig, Sampling
 
 MANIFEST = "manifest.csv"
+SOURCES = Path(__file__).with_name("sources.toml")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+SMALLEST_PRIOR = 1e-6
+"""Of a finding that a source does not hold, when the prior is taken at full strength."""
+
 PATIENT = re.compile(
     r"^(person\d+_(?:bacteria|virus)"  # Kermany; bacteria and virus are numbered separately
     r"|(?:NORMAL\d*-)?IM-\d+"  # Kermany, normal: IM-0115-0001, NORMAL2-IM-1427-0001
@@ -141,6 +147,52 @@ def _without_leaks(studies: Sequence[Study]) -> tuple[Study, ...]:
     )
 
 
+def trained_on(studies: Sequence[Study], config: DataConfig) -> tuple[Study, ...]:
+    """The studies that a configuration trains on.
+
+    Raises
+    ------
+    NoStudies
+        None, or a source to leave out is not there: a slip of the pen would measure nothing.
+    """
+    known = {study.source for study in studies}
+    if unknown := set(config.leave_out) - known:
+        raise NoStudies(f"no source {', '.join(sorted(unknown))}; there are {sorted(known)}")
+    splits = (Split.TRAIN, Split.TRAIN_OPTIONAL) if config.include_optional else (Split.TRAIN,)
+    overlaps = shared_with(config.leave_out)
+    chosen = tuple(
+        study
+        for study in select(studies, *splits)
+        if study.source not in config.leave_out and (study.source, study.finding) not in overlaps
+    )
+    if not chosen:
+        raise NoStudies(f"the data folder holds no study in {', '.join(splits)}")
+    return chosen
+
+
+def shared_with(left_out: Sequence[str]) -> set[tuple[str, str]]:
+    """(source, finding) groups that may hold patients of the sources to leave out."""
+    sources = tomllib.loads(SOURCES.read_text(encoding="utf-8"))
+    return {
+        (source, finding)
+        for source, told in sources.items()
+        for other, findings in told.get("may_hold", {}).items()
+        if other in left_out
+        for finding in findings
+    }
+
+
+def subset(dataset: Dataset, studies: Iterable[Study]) -> Dataset:
+    """Some studies of a dataset, in its order."""
+    chosen = set(studies)
+    places = [index for index, study in enumerate(dataset.studies) if study in chosen]
+    return Dataset(
+        tuple(dataset.studies[index] for index in places),
+        dataset.pixels[places],
+        dataset.targets[places],
+    )
+
+
 def select(studies: Iterable[Study], *splits: Split) -> tuple[Study, ...]:
     """The studies of some splits, in a stable order."""
     return tuple(study for study in studies if study.split in splits)
@@ -204,6 +256,27 @@ def sampling_weights(studies: Sequence[Study]) -> NDArray[np.float64]:
     sizes = Counter((study.source, study.finding) for study in studies)
     weights = np.array([sizes[study.source, study.finding] ** -0.5 for study in studies])
     return np.asarray(weights / weights.sum(), np.float64)
+
+
+def source_priors(studies: Sequence[Study], config: RunConfig) -> NDArray[np.float64]:
+    """(N, F) probability of each finding given the source alone, among the images as drawn.
+
+    `optimiser.source_prior` mixes it with the uniform distribution, which alone says nothing.
+    """
+    weights = (
+        sampling_weights(studies)
+        if config.data.sampling is Sampling.BALANCED
+        else np.ones(len(studies))
+    )
+    targets = targets_of(studies)
+    sources = sorted({study.source for study in studies})
+    places = np.array([sources.index(study.source) for study in studies])
+    drawn_sf = np.zeros((len(sources), len(FINDINGS)))
+    np.add.at(drawn_sf, (places, targets), weights)
+    shares_sf = drawn_sf / drawn_sf.sum(axis=1, keepdims=True)
+    strength = config.optimiser.source_prior
+    mixed_sf = strength * shares_sf + (1 - strength) / len(FINDINGS)
+    return np.asarray(np.maximum(mixed_sf, SMALLEST_PRIOR)[places], np.float64)
 
 
 def split_digest(studies: Iterable[Study]) -> str:

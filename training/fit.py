@@ -21,12 +21,16 @@ from service.core.findings import FINDINGS
 from service.core.network import TriageNetwork, build_network
 from training.augment import augment_batch
 from training.checkpoint import load_checkpoint, save_checkpoint, save_weights, write_atomically
-from training.config import Precision, RunConfig, Sampling
-from training.data import Dataset, sampling_weights
+from training.config import RunConfig, Sampling
+from training.data import Dataset, sampling_weights, source_priors
+from training.distributed import Team, join_team
 from training.pretrained import build_pretrained
 from training.results import CONFIG, LOG
+from training.validation import autocast, validation_loss
 
-SCORING_IMAGES = 64
+RANK_STEP = 1_000_000_007
+"""Between the seeds of two processes: each augments its share in its own way."""
+
 DEVICE_SHARE = 0.5
 """A training set that needs less than this of the free GPU memory is kept there."""
 
@@ -52,11 +56,14 @@ class RunDiverged(ValueError):
 class Trainer:
     """Network, averaged weights and optimiser of one run, and where it stands."""
 
-    def __init__(self, *, config: RunConfig, train: Dataset, val: Dataset, folder: Path) -> None:
+    def __init__(
+        self, *, config: RunConfig, train: Dataset, val: Dataset, folder: Path, team: Team
+    ) -> None:
         self.config, self.train, self.val, self.folder = config, train, val, folder
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.team, self.device = team, team.device
         torch.manual_seed(config.seed)
         options = config.optimiser
+        team.check_batch(options.batch_images)
         saved = load_checkpoint(folder)
         self.network = self._build(imagenet=config.imagenet and saved is None)
         set_training(self.network, options.frozen_stages)
@@ -71,8 +78,11 @@ class Trainer:
         drawn = options.samples_per_epoch or len(train.studies)
         self.steps_per_epoch = max(1, drawn // options.batch_images)
         self.pixels, self.targets = _place(train, self.device)
+        prior_nf = source_priors(train.studies, config)
+        self.prior_logits = torch.from_numpy(np.log(prior_nf)).float().to(self.targets.device)
         if saved is not None:
             self._restore(saved)
+        self.shared = team.share(self.network)
 
     def _build(self, *, imagenet: bool) -> TriageNetwork:
         build = build_pretrained if imagenet else build_network
@@ -106,23 +116,29 @@ class Trainer:
 
     def _run_epoch(self, on_step: Callable[[int], None]) -> Epoch:
         number = len(self.log)
-        generator = torch.Generator().manual_seed(self.config.seed * 100_003 + number)
-        torch.manual_seed(self.config.seed * 100_003 + number)
-        order = self._draw(generator)
+        order = self._draw(torch.Generator().manual_seed(self._epoch_seed(number)))
+        own_seed = self._epoch_seed(number) + RANK_STEP * self.team.rank + 1
+        generator = torch.Generator().manual_seed(own_seed)
+        torch.manual_seed(own_seed)
         losses = []
         for step, indices in enumerate(order):
             self._set_learning_rate(number * self.steps_per_epoch + step)
-            losses.append(self._step(indices, generator))
+            losses.append(self._step(self.team.part_of(indices), generator))
             on_step(number * self.steps_per_epoch + step + 1)
         rate = self.optimiser.param_groups[0]["lr"]
-        val_loss = self.validate()
+        val_loss = self.team.leaders(self.validate() if self.team.is_leader else 0.0)
         if not math.isfinite(val_loss):
             raise RunDiverged(
                 f"epoch {number}: validation loss {val_loss}; lower the learning rate"
             )
-        epoch = Epoch(number, float(np.mean(losses)), val_loss, rate)
-        self._save(epoch)
+        epoch = Epoch(number, self.team.mean(float(np.mean(losses))), val_loss, rate)
+        self.log.append(epoch)
+        if self.team.is_leader:
+            self._save(epoch)
         return epoch
+
+    def _epoch_seed(self, number: int) -> int:
+        return self.config.seed * 100_003 + number
 
     def _draw(self, generator: torch.Generator) -> Tensor:
         """(steps, batch) indices into the training set."""
@@ -145,19 +161,16 @@ class Trainer:
         pixels = augment_batch(pixels, self.config.augment, generator)
         pixels = (pixels - spec.mean) / spec.standard_deviation
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        with self._autocast():
-            logits, *_ = self.network(pixels)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=options.label_smoothing)
+        with autocast(self.config, self.device):
+            logits, *_ = self.shared(pixels)
+        told = logits.float() + self.prior_logits[chosen].to(self.device)
+        loss = F.cross_entropy(told, targets, label_smoothing=options.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.gradient_norm)
         self.optimiser.step()
         self._update_average()
         return float(loss.detach())
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.config.precision is Precision.BF16
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def _set_learning_rate(self, step: int) -> None:
         options = self.config.optimiser
@@ -183,26 +196,11 @@ class Trainer:
                 else:
                     value.copy_(live[name])
 
-    @torch.no_grad()
     def validate(self) -> float:
-        """Mean over (source, finding) groups of the log-loss of the averaged weights."""
-        spec = self.config.preprocess
-        losses = []
-        for start in range(0, len(self.val.targets), SCORING_IMAGES):
-            stop = start + SCORING_IMAGES
-            pixels = torch.from_numpy(self.val.pixels[start:stop]).to(self.device)
-            pixels = ((pixels - spec.mean) / spec.standard_deviation).contiguous(
-                memory_format=torch.channels_last
-            )
-            with self._autocast():
-                logits, *_ = self.average(pixels)
-            targets = torch.from_numpy(self.val.targets[start:stop]).to(self.device)
-            losses.append(F.cross_entropy(logits.float(), targets, reduction="none").cpu())
-        weights = torch.from_numpy(sampling_weights(self.val.studies))
-        return float((torch.cat(losses).double() * weights).sum())
+        """`validation_loss` of the averaged weights."""
+        return validation_loss(self.average, self.val, self.config, self.device)
 
     def _save(self, epoch: Epoch) -> None:
-        self.log.append(epoch)
         if epoch.val_loss < self.best_val_loss:
             self.best_val_loss = epoch.val_loss
             save_weights(self.folder, self.average.state_dict())
@@ -230,14 +228,20 @@ def fit(
 ) -> tuple[Epoch, ...]:
     """Train or resume the run in `folder`; its best weights are then `weights.safetensors`.
 
+    Under `torchrun` every process of the team calls this with the same arguments.
+
     Raises
     ------
     RunMismatch
         The folder belongs to a run of another configuration.
+    TeamMismatch
+        The batch cannot be shared evenly by the processes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config=config, train=train, val=val, folder=folder)
-    write_atomically(folder / CONFIG, config.model_dump_json(indent=2).encode())
+    team = join_team()
+    trainer = Trainer(config=config, train=train, val=val, folder=folder, team=team)
+    if team.is_leader:
+        write_atomically(folder / CONFIG, config.model_dump_json(indent=2).encode())
     return trainer.run(on_epoch, on_step)
 
 

@@ -2,21 +2,28 @@
 
 from collections.abc import Iterable, Sequence
 
-from service.core.artifact import Manifest
+from service.core.artifact import AuditVerdict, Manifest
 from service.core.findings import FINDINGS
+from training.card_sections import (
+    engines_part,
+    markdown_table,
+    prevalences_part,
+    provenance_part,
+    strata_part,
+)
 from training.report import text_of, text_of_threshold
 from training.results import Evaluation, PointRates, Tuning
 
 LIMITS = (
     "Research software, not a medical device: it may not decide about a patient.",
-    (
-        "The audit for confounding has not been run on this version: whether the network looks at "
-        "the lungs is not shown."
-    ),
     "No external test: every collection of the test split was also trained on.",
     "A threshold that reads *none certifiable* raises no flag: that finding is shadow-only.",
     "A picture without DICOM tags (PNG, JPEG) cannot be checked for age, view or modality.",
     "Other diseases, devices, post-operative states and lateral views were not studied.",
+)
+NOT_AUDITED = (
+    "The audit for confounding has not been run on this version: whether the network looks at the "
+    "lungs is not shown."
 )
 CHILDREN = (
     "> **The intended use is adults; most of the pneumonia evidence is from children.** {share} "
@@ -27,10 +34,22 @@ CHILDREN = (
 
 
 def write_model_card(
-    manifest: Manifest, tuning: Tuning, evaluation: Evaluation, notes: Sequence[str] = ()
+    manifest: Manifest,
+    tuning: Tuning,
+    evaluation: Evaluation,
+    notes: Sequence[str] = (),
+    sections: Sequence[str] = (),
 ) -> str:
-    """The card as Markdown."""
-    sections = [
+    """The card as Markdown.
+
+    Parameters
+    ----------
+    notes
+        Limits that no number tells.
+    sections
+        Of the acts beside tuning and evaluation, see `training.card_sections`.
+    """
+    parts = [
         f"# Model card: {manifest.name} {manifest.version}",
         manifest.description,
         _intended_use(manifest, evaluation),
@@ -39,11 +58,12 @@ def write_model_card(
         _discrimination(evaluation),
         _operating_points(tuning, evaluation),
         _calibration(tuning, evaluation),
-        _strata(evaluation),
-        _limits(tuning, evaluation, notes),
-        _provenance(manifest),
+        strata_part(evaluation),
+        *sections,
+        _limits(manifest, tuning, evaluation, notes),
+        provenance_part(manifest),
     ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _intended_use(manifest: Manifest, evaluation: Evaluation) -> str:
@@ -56,7 +76,7 @@ def _intended_use(manifest: Manifest, evaluation: Evaluation) -> str:
             "radiologist opens first. It never replaces a reading, and an image outside this table "
             "is not evaluated. **Not a medical device; for research and non-commercial use only.**"
         ),
-        _table(("scope", "value"), rows),
+        markdown_table(("scope", "value"), rows),
         _children_note(evaluation),
     ]
     return "\n\n".join(line for line in lines if line)
@@ -125,8 +145,8 @@ def _data(manifest: Manifest, tuning: Tuning, evaluation: Evaluation) -> str:
                 "be redistributed or state no terms: the weights inherit the strictest, research "
                 "and non-commercial use."
             ),
-            _table(("collection", "training images", "licence", "citation"), licences),
-            _table(("split", "source", *FINDINGS), splits),
+            markdown_table(("collection", "training images", "licence", "citation"), licences),
+            markdown_table(("split", "source", *FINDINGS), splits),
         ]
     )
 
@@ -152,7 +172,7 @@ def _discrimination(evaluation: Evaluation) -> str:
                 "AUC with 95 % intervals. The trivial baseline is a logistic regression on image "
                 "size, shape, borders and grey levels: it cannot read a lung."
             ),
-            _table(heading, rows),
+            markdown_table(heading, rows),
             f"Without test-time augmentation the macro AUC is {text_of(macro.single_view)}.",
             "![ROC](roc.png)",
         ]
@@ -177,26 +197,19 @@ def _operating_points(tuning: Tuning, evaluation: Evaluation) -> str:
                 "A threshold is the exact binomial one that keeps its target sensitivity with 95 % "
                 "confidence, on one validation image per patient."
             ),
-            _table(("point", "threshold", "positive patients", "misses allowed"), certified),
+            markdown_table(
+                ("point", "threshold", "positive patients", "misses allowed"), certified
+            ),
             f"What they give on the {evaluation.split} split:",
             _rates(evaluation.points),
             "Predictive values at stated prevalences, from the pooled rates:",
-            _prevalences(evaluation.points),
+            prevalences_part(evaluation.points),
             f"Priority on the {evaluation.split} split, by source and truth:",
-            _table(("group", "urgent", "review", "routine"), groups),
+            markdown_table(("group", "urgent", "review", "routine"), groups),
             "The engines that serve, against the reference that was tuned and measured:",
-            _engines(evaluation),
+            engines_part(evaluation),
         ]
     )
-
-
-def _engines(evaluation: Evaluation) -> str:
-    rows = [
-        (name, f"{found.largest_difference:.4f}", f"{found.other_priority} of {found.images}")
-        for name, found in evaluation.engines.items()
-    ]
-    heading = ("engine", "largest difference of a probability", "images with another priority")
-    return _table(heading, rows)
 
 
 def _rates(points: Iterable[PointRates]) -> str:
@@ -208,21 +221,9 @@ def _rates(points: Iterable[PointRates]) -> str:
             (name, where, text_of(at.sensitivity), text_of(at.specificity), text_of(at.ppv))
             for where, at in found.items()
         ]
-    return _table(("point", "images", "sensitivity", "specificity", "PPV in this mix"), rows)
-
-
-def _prevalences(points: Iterable[PointRates]) -> str:
-    rows = [
-        (
-            f"{rates.point.finding} {rates.point.purpose}",
-            f"{at.prevalence:.0%}",
-            text_of(at.ppv),
-            text_of(at.npv),
-        )
-        for rates in points
-        for at in rates.prevalence
-    ]
-    return _table(("point", "prevalence", "PPV", "NPV"), rows)
+    return markdown_table(
+        ("point", "images", "sensitivity", "specificity", "PPV in this mix"), rows
+    )
 
 
 def _calibration(tuning: Tuning, evaluation: Evaluation) -> str:
@@ -243,55 +244,19 @@ def _calibration(tuning: Tuning, evaluation: Evaluation) -> str:
                 f"Temperature scaling took the validation log-loss from {before:.4f} to "
                 f"{after:.4f}. On the {evaluation.split} split:"
             ),
-            _table(("measure", "value"), rows),
+            markdown_table(("measure", "value"), rows),
             "![reliability](reliability.png)",
             "![confusion](confusion.png)",
         ]
     )
 
 
-def _strata(evaluation: Evaluation) -> str:
-    if not evaluation.strata:
-        return ""
-    rows = [
-        (
-            stratum.name,
-            f"{stratum.finding} vs normal",
-            text_of(stratum.auc),
-            text_of(stratum.rates.sensitivity if stratum.rates else None),
-            text_of(stratum.rates.specificity if stratum.rates else None),
-        )
-        for stratum in evaluation.strata
-    ]
-    heading = ("group", "question", "AUC", "sensitivity", "specificity")
-    note = "Groups of 20 images or more whose age, sex or view is known."
-    return "\n\n".join(["## Groups of patients", note, _table(heading, rows)])
-
-
-def _limits(tuning: Tuning, evaluation: Evaluation, notes: Sequence[str]) -> str:
-    lines = (*notes, *LIMITS, *evaluation.caveats, *tuning.notes)
+def _limits(
+    manifest: Manifest, tuning: Tuning, evaluation: Evaluation, notes: Sequence[str]
+) -> str:
+    unaudited = (NOT_AUDITED,) if manifest.audit is AuditVerdict.NOT_RUN else ()
+    lines = (*notes, *unaudited, *LIMITS, *evaluation.caveats, *tuning.notes)
     return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
-
-
-def _provenance(manifest: Manifest) -> str:
-    made = manifest.provenance
-    libraries = ", ".join(f"{name} {version}" for name, version in made.libraries.items())
-    rows = [
-        ("created", manifest.created),
-        ("git commit", made.git_commit),
-        ("seed", str(made.seed)),
-        ("weights", manifest.files["weights.safetensors"].sha256),
-        ("configuration", made.config_digest),
-        ("split", made.split_digest),
-        ("audit", manifest.audit.value),
-        ("libraries", libraries),
-    ]
-    return "## Provenance\n\n" + _table(("what", "value"), rows)
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _words(value: object) -> str:

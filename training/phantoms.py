@@ -19,6 +19,10 @@ ROWS, COLUMNS = 384, 352
 UID_ROOT = "2.25.303920614870174105"
 STORED_BITS = 12
 
+LUNG_ROW, LUNG_COLUMN, LUNG_HEIGHT, LUNG_REACH = -0.05, 0.42, 0.68, (0.27, 0.33)
+HEART_CENTER, HEART_HEIGHT, HEART_REACH = (0.3, 0.14), 0.36, (0.28, 0.36)
+"""From the middle of the picture, in half sides; a reach is drawn evenly between two."""
+
 Canvas = NDArray[np.float64]
 
 
@@ -28,15 +32,28 @@ def draw_chest(seed: int, finding: Finding, rows: int = ROWS, columns: int = COL
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
     canvas = 0.72 * _blob(y, x, (0.1, 0.0), (1.25, 0.95))
     for side in (-1, 1):
-        reach = generator.uniform(0.27, 0.33)
-        canvas -= 0.5 * _blob(y, x, (-0.05, 0.42 * side), (0.68, reach))
-    canvas += 0.3 * _blob(y, x, (0.3, 0.14), (0.36, generator.uniform(0.28, 0.36)))
+        reach = generator.uniform(*LUNG_REACH)
+        canvas -= 0.5 * _blob(y, x, (LUNG_ROW, LUNG_COLUMN * side), (LUNG_HEIGHT, reach))
+    heart_reach = generator.uniform(*HEART_REACH)
+    canvas += 0.3 * _blob(y, x, HEART_CENTER, (HEART_HEIGHT, heart_reach))
     canvas += 0.16 * np.exp(-((x / 0.09) ** 2))
     canvas += 0.05 * np.sin(16 * y + 5 * x**2 + generator.uniform(0, 6)) * (np.abs(x) < 0.8)
     for center, size, strength in _opacities(finding, generator):
         canvas += strength * _blob(y, x, center, size)
     canvas += generator.normal(0, 0.012, canvas.shape)
     return np.asarray(np.clip(canvas, 0, 1) * WHITE, np.uint16)
+
+
+def draw_lungs(seed: int, rows: int = ROWS, columns: int = COLUMNS) -> NDArray[np.bool_]:
+    """(rows, columns), true where `draw_chest` of the same seed draws lung, heart not counted."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    inside = np.zeros((rows, columns), np.bool_)
+    for side in (-1, 1):
+        reach = generator.uniform(*LUNG_REACH)
+        inside |= _blob(y, x, (LUNG_ROW, LUNG_COLUMN * side), (LUNG_HEIGHT, reach)) > 0.5
+    heart = _blob(y, x, HEART_CENTER, (HEART_HEIGHT, generator.uniform(*HEART_REACH))) > 0.5
+    return np.asarray(inside & ~heart)
 
 
 def encode_png8(grey: Grey) -> bytes:

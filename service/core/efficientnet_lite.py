@@ -51,8 +51,12 @@ class _Block(nn.Module):
             layers["expand"] = nn.Conv2d(inside, wide, 1, bias=False)
             layers["expand_norm"] = _norm(wide)
             layers["expand_act"] = nn.ReLU6(inplace=True)
-        layers["pad"] = _same_padding(kernel, stride)
-        layers["filter"] = nn.Conv2d(wide, wide, kernel, stride, groups=wide, bias=False)
+        if stride == 2:
+            layers["pad"] = _same_padding(kernel)
+        around = 0 if stride == 2 else kernel // 2
+        layers["filter"] = nn.Conv2d(
+            wide, wide, kernel, stride, padding=around, groups=wide, bias=False
+        )
         layers["filter_norm"] = _norm(wide)
         layers["filter_act"] = nn.ReLU6(inplace=True)
         layers["narrow"] = nn.Conv2d(wide, out, 1, bias=False)
@@ -69,7 +73,7 @@ class _Block(nn.Module):
 def _stem() -> nn.Sequential:
     return nn.Sequential(
         OrderedDict(
-            pad=_same_padding(3, 2),
+            pad=_same_padding(3),
             conv=nn.Conv2d(1, STEM_CHANNELS, 3, 2, bias=False),
             norm=_norm(STEM_CHANNELS),
             act=nn.ReLU6(inplace=True),
@@ -81,8 +85,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=EPSILON, momentum=MOMENTUM)
 
 
-def _same_padding(kernel: int, stride: int) -> nn.ZeroPad2d:
-    """What `SAME` adds to an even side: one less before than after when the stride is 2."""
-    total = kernel - stride
-    before = total // 2
-    return nn.ZeroPad2d((before, total - before, before, total - before))
+def _same_padding(kernel: int) -> nn.ZeroPad2d:
+    """What `SAME` adds to an even side at stride 2: one less before than after."""
+    before, after = (kernel - 2) // 2, (kernel - 1) // 2
+    return nn.ZeroPad2d((before, after, before, after))

@@ -26,17 +26,20 @@ from tests.training.study_folders import (
     write_class_folders,
     write_manifest_folder,
 )
-from training.acts import Workplace, run_evaluate, run_fit, run_release, run_tune
+from training.acts import Workplace, run_evaluate, run_fit, run_tune
 from training.checkpoint import WEIGHTS
 from training.config import RunConfig
 from training.data import Split
+from training.manifest import EPOCH, Version
 from training.onnx_export import openvino_forward
-from training.release import ReleaseRefused, Version
+from training.release import ReleaseRefused
+from training.release_acts import Wish, run_release
 from training.results import EVALUATION, TUNING, Evaluation, RunIncomplete, Tuning
 from training.scoring import load_run, torch_forward
 
 DRAWS = 40
 NOTE = "Made of phantoms."
+REASON = "Phantoms have no source to be confounded with."
 FIGURES = {"confusion.png", "reliability.png", "roc.png", "roc_sources.png", "scores.png"}
 
 
@@ -51,13 +54,17 @@ class Chain:
     artifact: Artifact
 
 
+def wish(version: Version) -> Wish:
+    return Wish(version, accepted_because=REASON)
+
+
 def run_chain(folder: Path, data: Path, config: RunConfig) -> Chain:
     place = Workplace(data, folder / "run", quiet())
     version = Version(folder / "store", "cxr-tiny", "0.0.1", notes=(NOTE,))
     run_fit(place, config)
     tuning = run_tune(place, None)
     evaluation = run_evaluate(place, None, Split.TEST, DRAWS)
-    artifact = run_release(place, None, version, is_promoted=True)
+    artifact = run_release(place, None, Wish(version, is_promoted=True, accepted_because=REASON))
     return Chain(place, version, tuning, evaluation, artifact)
 
 
@@ -192,7 +199,7 @@ def test_model_card_holds_numbers_limits_and_licences(chain: Chain) -> None:
 
 def test_version_is_never_overwritten(chain: Chain) -> None:
     with pytest.raises(ReleaseRefused, match="never changes"):
-        run_release(chain.place, None, chain.version, is_promoted=False)
+        run_release(chain.place, None, wish(chain.version))
 
 
 def test_changed_release_is_noticed(chain: Chain, tmp_path: Path) -> None:
@@ -219,7 +226,7 @@ def test_evaluation_of_another_tuning_is_not_released(chain: Chain, tmp_path: Pa
     (place.run / TUNING).write_text((place.run / TUNING).read_text() + "\n")
 
     with pytest.raises(RunIncomplete, match="cxr-train evaluate"):
-        run_release(place, None, Version(tmp_path, "cxr-tiny", "0.0.2"), is_promoted=False)
+        run_release(place, None, wish(Version(tmp_path, "cxr-tiny", "0.0.2")))
 
     assert not (tmp_path / "cxr-tiny").exists()
 
@@ -230,7 +237,7 @@ def test_nothing_is_left_where_a_release_fails(chain: Chain, tmp_path: Path) -> 
     (place.run / EVALUATION).write_text(broken)
 
     with pytest.raises(RunIncomplete, match="not what"):
-        run_release(place, None, Version(tmp_path / "store", "t", "1"), is_promoted=True)
+        run_release(place, None, wish(Version(tmp_path / "store", "t", "1")))
 
     assert not (tmp_path / "store").exists()
 
@@ -241,3 +248,25 @@ def copy_run(chain: Chain, folder: Path) -> Workplace:
         if path.is_file():
             (folder / path.name).write_bytes(path.read_bytes())
     return Workplace(chain.place.data, folder, quiet())
+
+
+def test_version_without_a_sound_audit_needs_a_reason(chain: Chain, tmp_path: Path) -> None:
+    version = Version(tmp_path, "cxr-tiny", "0.0.3")
+
+    with pytest.raises(ReleaseRefused, match="not_run"):
+        run_release(chain.place, None, Wish(version))
+
+    card = chain.artifact.files["MODEL_CARD.md"].decode()
+    assert f"Released although the audit reads *not_run*: {REASON}" in card
+
+
+def test_same_run_and_time_give_the_same_digest(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(EPOCH, "1700000000")
+    versions = [Version(tmp_path / name, "cxr-tiny", "0.0.4") for name in ("one", "two")]
+
+    first, second = (run_release(chain.place, None, wish(version)) for version in versions)
+
+    assert first.digest == second.digest
+    assert first.manifest.created == "2023-11-14T22:13:20+00:00"
