@@ -65,6 +65,18 @@ def questions(studies: Sequence[Study]) -> dict[str, Question]:
     return {name: question for name, question in asked.items() if question.can_be_answered}
 
 
+def tier_questions(studies: Sequence[Study]) -> dict[str, Question]:
+    """Where a source has positives of more than one tier: those of each, against its normals.
+
+    The normals are of any tier: those that a radiologist confirmed are too few to stand alone.
+    """
+    asked: dict[str, Question] = {}
+    for source in sorted({study.source for study in studies}):
+        for finding in ABNORMAL:
+            asked |= _by_tier(studies, finding, source)
+    return {name: question for name, question in asked.items() if question.can_be_answered}
+
+
 def discriminate(question: Question, opponents: Opponents) -> Discrimination:
     """Answer one question with both opponents."""
     column = FINDINGS.index(question.finding)
@@ -111,8 +123,25 @@ def macro_auc(asked: dict[str, Question], opponents: Opponents) -> MacroAuc:
 
 def stratify(opponents: Opponents, points: Sequence[OperatingPoint]) -> tuple[Stratum, ...]:
     """Each abnormal finding against normal within groups of known age, sex or view."""
+    return _stratify(_groups(opponents.studies), opponents, points)
+
+
+def stratify_sources(opponents: Opponents, points: Sequence[OperatingPoint]) -> tuple[Stratum, ...]:
+    """The same groups within each source, where the source cannot stand in for the finding."""
+    groups = _groups(opponents.studies)
+    inside = {
+        f"{source}, {name}": members & is_source(opponents.studies, source)
+        for source in sorted({study.source for study in opponents.studies})
+        for name, members in groups.items()
+    }
+    return _stratify(inside, opponents, points)
+
+
+def _stratify(
+    groups: dict[str, Mask], opponents: Opponents, points: Sequence[OperatingPoint]
+) -> tuple[Stratum, ...]:
     found = []
-    for name, members in _groups(opponents.studies).items():
+    for name, members in groups.items():
         for finding in ABNORMAL:
             question = _against_normal(opponents.studies, finding, members)
             if question.images.sum() >= SMALLEST_STRATUM and question.can_be_answered:
@@ -137,7 +166,22 @@ def _stratum(
         else rates_at(scores[inside], question.positive[inside], threshold)
     )
     area = _resampled_auc(question, scores, opponents.draws)
-    return Stratum(name, question.finding, area, rates)
+    positives = int((question.positive & inside).sum())
+    negatives = int(inside.sum()) - positives
+    return Stratum(name, question.finding, area, rates, positives, negatives)
+
+
+def _by_tier(studies: Sequence[Study], finding: Finding, source: str) -> dict[str, Question]:
+    tiers = {s.tier for s in studies if s.source == source and s.finding is finding} - {""}
+    if len(tiers) < 2:
+        return {}
+    inside = is_source(studies, source)
+    asked = {}
+    for tier in sorted(tiers):
+        of_tier = np.array([s.finding is not finding or s.tier == tier for s in studies], bool)
+        name = f"{source}: {finding} vs normal (tier {tier})"
+        asked[name] = _against_normal(studies, finding, inside & of_tier)
+    return asked
 
 
 def _against_normal(studies: Sequence[Study], finding: Finding, members: Mask) -> Question:

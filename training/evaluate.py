@@ -10,13 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.core.artifact import MetricInterval, OperatingPoint
-from service.core.findings import FINDINGS
+from service.core.findings import ABNORMAL, FINDINGS
 from service.core.inference import Scores
 from service.core.triage import Priority, triage
-from training.discrimination import Opponents, discriminate, macro_auc, questions, stratify
+from training.bars import measure_bars
+from training.comparison import Contender, Shared, compare
+from training.curves import measure_curve, measure_histograms
+from training.decision_curve import measure_decision
+from training.discrimination import (
+    Opponents,
+    discriminate,
+    macro_auc,
+    questions,
+    stratify,
+    stratify_sources,
+    tier_questions,
+)
+from training.evidence import Comparison, Evidence
 from training.operating import count_images, count_patients, is_finding, point_rates
-from training.results import Counts, EngineAgreement, Evaluation, FindingCalibration, Tuning
+from training.prevalence import offer_prevalence
+from training.results import (
+    Counts,
+    Discrimination,
+    EngineAgreement,
+    Evaluation,
+    FindingCalibration,
+    Tuning,
+)
 from training.scoring import SplitScores
+from training.source_points import Case, measure_source_points
+from training.source_reliability import count_confusions, measure_reliability
 from training.statistics import (
     Indices,
     Numbers,
@@ -74,6 +97,7 @@ def evaluate(
     split: str,
     tuning_digest: str,
     draws: int = DRAWS,
+    previous: Contender | None = None,
 ) -> Evaluation:
     """Measure one split.
 
@@ -85,6 +109,8 @@ def evaluate(
         The trivial baseline's probabilities.
     engines
         The same images scored by the engines that serve, by their names.
+    previous
+        An earlier release on the same images, to be compared with.
     """
     temperature = tuning.calibration.temperature
     probabilities_nf = scores.probabilities(temperature)
@@ -92,7 +118,9 @@ def evaluate(
     resampled = patient_draws([study.patient_id for study in studies], draws, SEED)
     single_view_nf = scores.single_view_probabilities(temperature)
     opponents = Opponents(studies, probabilities_nf, baseline_nf, single_view_nf, resampled)
-    asked = questions(studies)
+    asked = questions(studies) | tier_questions(studies)
+    discrimination = {name: discriminate(asked[name], opponents) for name in asked}
+    error = _resample(calibration_error, probabilities_nf, scores, resampled)
     return Evaluation(
         weights_digest=tuning.weights_digest,
         tuning_digest=tuning_digest,
@@ -103,7 +131,7 @@ def evaluate(
         bootstrap_draws=draws,
         seed=SEED,
         macro_auc=macro_auc(asked, opponents),
-        discrimination={name: discriminate(asked[name], opponents) for name in asked},
+        discrimination=discrimination,
         points=tuple(point_rates(point, probabilities_nf, studies) for point in points),
         confusion=confusion_matrix(probabilities_nf, scores),
         priorities=count_priorities(scores, temperature, points),
@@ -113,11 +141,63 @@ def evaluate(
         },
         log_loss=_resample(log_loss, probabilities_nf, scores, resampled),
         brier=_resample(brier, probabilities_nf, scores, resampled),
-        calibration_error=_resample(calibration_error, probabilities_nf, scores, resampled),
+        calibration_error=error,
         calibration=calibrate_findings(probabilities_nf, scores),
         strata=stratify(opponents, points),
         caveats=caveats(scores),
+        source_strata=stratify_sources(opponents, points),
+        evidence=gather_evidence(opponents, scores.targets, tuning, discrimination, error),
+        comparison=compare_with(previous, opponents, scores.targets, tuning),
     )
+
+
+def gather_evidence(
+    opponents: Opponents,
+    targets: NDArray[np.int64],
+    tuning: Tuning,
+    discrimination: Mapping[str, Discrimination],
+    error: MetricInterval,
+) -> Evidence:
+    """Curves, sources, requirements and the prevalence that could be corrected for."""
+    studies, probabilities_nf = opponents.studies, opponents.network_nf
+    points, draws = tuple(rates.point for rates in tuning.points), opponents.draws
+    asked = questions(studies) | tier_questions(studies)
+    source_points = measure_source_points(Case(studies, probabilities_nf, targets, draws), points)
+    return Evidence(
+        curves={name: measure_curve(asked[name], opponents) for name in asked},
+        histograms=measure_histograms(probabilities_nf, studies),
+        decision_curves={
+            name: measure_decision(question, probabilities_nf, draws)
+            for name, question in asked.items()
+            if question.finding in ABNORMAL
+        },
+        confusions=count_confusions(points, probabilities_nf, studies),
+        sources=measure_reliability(probabilities_nf, targets, studies, draws),
+        source_points=source_points,
+        bars=measure_bars(discrimination, error, source_points),
+        prevalence=offer_prevalence(probabilities_nf, studies, tuning.images, draws),
+    )
+
+
+def compare_with(
+    previous: Contender | None,
+    opponents: Opponents,
+    targets: NDArray[np.int64],
+    tuning: Tuning,
+) -> Comparison | None:
+    """Set this run beside an earlier release, each at its own thresholds."""
+    if previous is None:
+        return None
+    current = Contender(
+        name="this run",
+        digest=tuning.weights_digest,
+        split_digest=tuning.split_digest,
+        probabilities_nf=opponents.network_nf,
+        points=tuple(rates.point for rates in tuning.points),
+    )
+    shared = Shared(opponents.studies, targets, opponents.draws)
+    asked = questions(shared.studies) | tier_questions(shared.studies)
+    return compare(current, previous, shared, asked)
 
 
 def confusion_matrix(probabilities_nf: Numbers, scores: SplitScores) -> tuple[tuple[int, ...], ...]:

@@ -6,7 +6,13 @@ from rich.table import Table
 
 from service.core.artifact import MetricInterval
 from service.core.findings import FINDINGS
+from training.evidence import Bar, Comparison, Simulation
 from training.results import Evaluation, PointRates, Tuning
+
+SIMULATION_HEADER = (
+    "point", "population", "target", "positives", "misses allowed", "certified: missed",
+    "at most", "naive: missed", "mean sensitivity certified / naive", "outcome",
+)  # fmt: skip
 
 
 def text_of(interval: MetricInterval | None, digits: int = 3) -> str:
@@ -36,12 +42,18 @@ def tuning_tables(tuning: Tuning) -> list[Table]:
         f"{tuning.log_loss_before:.4f}",
         f"{tuning.log_loss_after:.4f}",
     )
-    return [calibration, point_table(tuning.points, "Operating points on the validation split")]
+    tables = [calibration, point_table(tuning.points, "Operating points on the validation split")]
+    return [*tables, simulation_table(tuning.simulations)] if tuning.simulations else tables
 
 
 def evaluation_tables(evaluation: Evaluation) -> list[Table]:
     """Discrimination beside the trivial baseline, operating points, confusion, calibration."""
     title = f"Operating points on the {evaluation.split} split"
+    added = []
+    if evaluation.evidence is not None:
+        added.append(bar_table(evaluation.evidence.bars))
+    if evaluation.comparison is not None:
+        added.append(comparison_table(evaluation.comparison))
     return [
         discrimination_table(evaluation),
         point_table(evaluation.points, title),
@@ -49,6 +61,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
         confusion_table(evaluation),
         engine_table(evaluation),
         calibration_table(evaluation),
+        *added,
     ]
 
 
@@ -136,4 +149,77 @@ def calibration_table(evaluation: Evaluation) -> Table:
         if found.line is not None:
             table.add_row(f"{finding}: slope", text_of(found.line.slope, 2))
             table.add_row(f"{finding}: intercept", text_of(found.line.intercept, 2))
+    return table
+
+
+def simulation_table(simulations: Iterable[Simulation]) -> Table:
+    """Share of repeated samples whose threshold misses its target, certified and naive."""
+    table = Table(title="How often the true sensitivity is below the target")
+    for heading in SIMULATION_HEADER:
+        table.add_column(heading)
+    for row in simulation_rows(simulations):
+        table.add_row(*row)
+    return table
+
+
+def simulation_rows(simulations: Iterable[Simulation]) -> list[tuple[str, ...]]:
+    """A row a simulation, as texts."""
+    return [
+        (
+            found.name,
+            found.population,
+            f"{found.target_sensitivity:g}",
+            str(found.positives),
+            "-" if found.misses_allowed is None else str(found.misses_allowed),
+            _missed_text(found),
+            f"{found.allowed:.3f}",
+            text_of(found.naive_missed),
+            f"{_number_text(found.certified_sensitivity)} / {found.naive_sensitivity:.3f}",
+            _outcome(found),
+        )
+        for found in simulations
+    ]
+
+
+def _outcome(found: Simulation) -> str:
+    if found.certified_missed is None:
+        return "none given"
+    return "held" if found.is_held else "not held"
+
+
+def _missed_text(found: Simulation) -> str:
+    if found.certified_missed is None:
+        return "no certifiable threshold"
+    return text_of(found.certified_missed)
+
+
+def _number_text(number: float | None) -> str:
+    return "-" if number is None else f"{number:.3f}"
+
+
+def bar_table(bars: Iterable[Bar]) -> Table:
+    """What is asked, and whether it is met."""
+    table = Table(title="Bars")
+    for heading in ("measure", "positive / other", "measured", "bar", "outcome"):
+        table.add_column(heading)
+    for bar in bars:
+        bound = f"{'<=' if bar.is_ceiling else '>='} {bar.bound:g}"
+        outcome = "met" if bar.is_met else "[red]not met[/]"
+        table.add_row(bar.name, bar.data, text_of(bar.measured), bound, outcome)
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """AUC of both versions on the same images."""
+    table = Table(title=f"AUC beside {comparison.previous}, on the same images")
+    for heading in ("question", "this run", comparison.previous, "change", "p (DeLong)"):
+        table.add_column(heading)
+    for name, found in comparison.questions.items():
+        table.add_row(
+            name,
+            text_of(found.current),
+            text_of(found.previous),
+            text_of(found.resampled),
+            f"{found.delong.p_value:.3f}",
+        )
     return table

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from service.core.artifact import Calibration, MetricInterval, OperatingPoint
+from training.evidence import Comparison, Evidence, Simulation
 from training.statistics import CalibrationLine, ReliabilityBin
 
 CONFIG = "config.json"
@@ -18,6 +19,7 @@ LOG = "log.jsonl"
 SPLIT = "split.txt"
 TUNING = "tuning.json"
 EVALUATION = "evaluation.json"
+MEMBERS = "members.json"
 
 Counts = dict[str, dict[str, int]]
 """Source -> finding -> images."""
@@ -75,6 +77,8 @@ class Tuning:
     log_loss_after: float
     points: tuple[PointRates, ...]
     notes: tuple[str, ...]
+    simulations: tuple[Simulation, ...] = ()
+    """Does the guarantee of these points hold when their sample is drawn again?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ class Stratum:
     auc: MetricInterval
     rates: Rates | None
     """At the flag threshold."""
+    positives: int = 0
+    negatives: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,11 @@ class Evaluation:
     calibration: dict[str, FindingCalibration]
     strata: tuple[Stratum, ...]
     caveats: tuple[str, ...]
+    source_strata: tuple[Stratum, ...] = ()
+    """The same groups within each source."""
+    evidence: Evidence | None = None
+    comparison: Comparison | None = None
+    """With an earlier release, where one was named."""
 
 
 def dump_record(record: object) -> bytes:

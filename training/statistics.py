@@ -5,6 +5,7 @@ Axes: N images, F findings. `positive` is a boolean mask over the images.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ def certified_threshold(
     return CertifiedThreshold(threshold, len(ordered), allowed)
 
 
+@cache
 def misses_allowed(positives: int, target_sensitivity: float, risk: float = RISK) -> int | None:
     """Largest m with P(at most m misses | sensitivity is the target) <= risk; None if 0 is over."""
     misses = np.arange(positives)

@@ -12,9 +12,11 @@ from scipy.optimize import minimize_scalar
 from service.core.artifact import Calibration, OperatingPoint, Purpose
 from service.core.findings import ABNORMAL, FINDINGS, Finding
 from training.data import Study
+from training.evidence import Simulation
 from training.operating import count_images, count_patients, point_rates
 from training.results import Tuning
 from training.scoring import SplitScores
+from training.simulation import simulate_positives
 from training.statistics import LEVEL, Indices, Numbers, certified_threshold, log_loss
 
 FLAG_SENSITIVITIES = {Finding.PNEUMONIA: 0.97, Finding.TUBERCULOSIS: 0.90}
@@ -66,7 +68,21 @@ def tune(
         log_loss_after=log_loss(probabilities_nf, scores.targets),
         points=tuple(point_rates(point, probabilities_nf, scores.studies) for point in points),
         notes=NOTES,
+        simulations=simulate_points(points, probabilities_nf, scores.studies),
     )
+
+
+def simulate_points(
+    points: Sequence[OperatingPoint], probabilities_nf: Numbers, studies: Sequence[Study]
+) -> tuple[Simulation, ...]:
+    """Each point's guarantee, on samples as large as the one that it was certified on."""
+    found: list[Simulation] = []
+    for point in points:
+        chosen = one_per_patient(studies, point.finding)
+        positive_scores = probabilities_nf[chosen, FINDINGS.index(point.finding)]
+        name = f"{point.finding} {point.purpose}"
+        found += simulate_positives(name, positive_scores, point.target_sensitivity)
+    return tuple(found)
 
 
 def fit_temperature(scores: SplitScores) -> float:
