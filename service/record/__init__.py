@@ -8,8 +8,10 @@ from service.record.entry import (
     ModelStamp,
     Outcome,
     Pseudonyms,
+    age_band_of,
     new_id,
 )
+from service.record.evidence import Evidence, Kind, Label
 from service.record.pseudonyms import Identifier, Pseudonymiser, load_or_create_key
 from service.record.queries import LoggedEntry, Upload
 from service.record.record import Reader, Record, open_reader, open_record
@@ -19,9 +21,12 @@ __all__ = [
     "Break",
     "CandidateScores",
     "Entry",
+    "Evidence",
     "Fault",
     "Head",
     "Identifier",
+    "Kind",
+    "Label",
     "LoggedEntry",
     "Mode",
     "ModelStamp",
@@ -33,6 +38,7 @@ __all__ = [
     "Recorder",
     "Upload",
     "VerifyReport",
+    "age_band_of",
     "load_or_create_key",
     "new_id",
     "open_reader",

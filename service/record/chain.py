@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DBAPIError
 
 from service.core.artifact import digest_of
@@ -45,6 +45,8 @@ class Fault(StrEnum):
     """The log ends before its anchor."""
     ANCHOR_DIFFERS = "anchor_differs"
     """The chain is whole, and not the one that was anchored: rewritten from some row on."""
+    GAP_UNSIGNED = "gap_unsigned"
+    """Rows were purged, and the site key did not sign it."""
     UNREADABLE = "unreadable"
     """The database cannot read this row, or one soon after it."""
 
@@ -62,7 +64,7 @@ class VerifyReport:
     """How far the chain holds, and where it first does not."""
 
     head: Head
-    """The last row that holds; its sequence is the number of rows that do."""
+    """The last row that holds; its sequence is the number of rows that do, purged ones counted."""
     broken: Break | None
 
     @property
@@ -85,18 +87,26 @@ def row_digest(row: Mapping[str, Any]) -> str:
     return digest_of(canonical_json(covered).encode())
 
 
-def verify(connection: Connection, anchor: Head | None = None) -> VerifyReport:
-    """Walk the whole chain in constant memory.
+def verify(
+    connection: Connection,
+    anchor: Head | None = None,
+    *,
+    table: Table = shadow_log,
+    after: Head = GENESIS,
+) -> VerifyReport:
+    """Walk the whole chain of one table in constant memory.
 
     Parameters
     ----------
+    after
+        The last row that was purged; the first one left follows it.
     anchor
         A head noted earlier. Without one, rows removed from the end cannot be noticed, nor a
         chain rewritten from some row to its end.
     """
-    head = GENESIS
+    head = after
     try:
-        for row in _stream(connection):
+        for row in _stream(connection, table):
             fault = _fault(row, head, anchor)
             if fault is not None:
                 return VerifyReport(head, Break(head.sequence + 1, fault))
@@ -108,8 +118,8 @@ def verify(connection: Connection, anchor: Head | None = None) -> VerifyReport:
     return VerifyReport(head, None)
 
 
-def _stream(connection: Connection) -> Iterator[dict[str, Any]]:
-    ordered = select(shadow_log).order_by(shadow_log.c.sequence)
+def _stream(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
+    ordered = select(table).order_by(table.c.sequence)
     for row in connection.execute(ordered.execution_options(yield_per=ROWS_PER_FETCH)):
         yield row._asdict()
 

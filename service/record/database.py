@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -78,8 +79,7 @@ def migrate(engine: Engine) -> None:
     RecordUnavailable
         Cannot be opened, or was written by a newer release than this one.
     """
-    config = Config()
-    config.set_main_option("script_location", "service.record:migrations")
+    config = _alembic_config()
     try:
         with engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"}).begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -91,6 +91,33 @@ def migrate(engine: Engine) -> None:
     except SQLAlchemyError as error:
         cause = type(error.__cause__ or error).__name__
         raise RecordUnavailable(f"the shadow log cannot be opened ({cause})") from error
+
+
+def check_schema(engine: Engine) -> None:
+    """Refuse a log that another release wrote, before its columns look damaged.
+
+    Raises
+    ------
+    RecordUnavailable
+        Says which revision was found and which this release reads.
+    """
+    expected = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+    try:
+        with engine.begin() as connection:
+            found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    except SQLAlchemyError:
+        return  # no log at all: whoever reads it says so
+    if found != expected:
+        raise RecordUnavailable(
+            f"the shadow log has schema {found}; this release reads {expected}: start the service "
+            "once, and it brings an older log up to date"
+        )
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "service.record:migrations")
+    return config
 
 
 @contextmanager

@@ -81,6 +81,8 @@ class Entry:
         SHA-256 of the uploaded bytes.
     pixel_digest
         SHA-256 of the decoded grey levels; None when nothing was decoded.
+    age_band
+        Twenty years wide, see `age_band_of`; None where the upload tells no age.
     probabilities, tta_spread
         By finding; None unless evaluated.
     cautions
@@ -103,6 +105,7 @@ class Entry:
     pixel_digest: str | None = None
     reason: str | None = None
     scanner_alias: str | None = None
+    age_band: str | None = None
     pseudonyms: Pseudonyms = Pseudonyms()
     probabilities: Mapping[str, float] | None = None
     tta_spread: Mapping[str, float] | None = None
@@ -131,6 +134,14 @@ class Entry:
         missing = [what for what, holds in expected.items() if not holds]
         if missing:
             raise ValueError(f"{self.outcome} entry: expected {'; '.join(missing)}")
+
+
+def age_band_of(age_years: float | None) -> str | None:
+    """Age as coarse as a comparison of age groups needs it, so that it identifies nobody."""
+    if age_years is None:
+        return None
+    bands = {18: "0-17", 40: "18-39", 60: "40-59", 80: "60-79"}
+    return next((band for limit, band in bands.items() if age_years < limit), "80+")
 
 
 def new_id(

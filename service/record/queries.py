@@ -1,15 +1,19 @@
 """Reads the shadow log: whether a SOP instance was seen before, and the rows in order."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from service.core.errors import ReplayConflict
 from service.record.chain import GENESIS, Head
 from service.record.entry import ANSWERED, Entry, Mode
+from service.record.evidence import Kind
+from service.record.pseudonyms import Identifier
 from service.record.rows import entry_of
-from service.record.tables import shadow_log
+from service.record.tables import evidence_log, shadow_log
 
 _ANSWERED = [outcome.value for outcome in ANSWERED]
 
@@ -96,16 +100,16 @@ def check_claim(claim: Claim | None, input_digest: str, pixel_digest: str | None
         raise ReplayConflict("this SOP instance was answered before with other pixels")
 
 
-def read_head(connection: Connection) -> Head:
+def read_head(connection: Connection, table: Table = shadow_log) -> Head:
     """Read the last row's number and digest."""
-    last = select(shadow_log.c.sequence, shadow_log.c.row_digest)
-    row = connection.execute(last.order_by(shadow_log.c.sequence.desc()).limit(1)).first()
+    last = select(table.c.sequence, table.c.row_digest)
+    row = connection.execute(last.order_by(table.c.sequence.desc()).limit(1)).first()
     return GENESIS if row is None else Head(*row)
 
 
-def has_row(connection: Connection, head: Head) -> bool:
+def has_row(connection: Connection, head: Head, table: Table = shadow_log) -> bool:
     """Whether the log holds this very row."""
-    found = select(shadow_log.c.row_digest).where(shadow_log.c.sequence == head.sequence)
+    found = select(table.c.row_digest).where(table.c.sequence == head.sequence)
     return head == GENESIS or connection.scalar(found) == head.digest
 
 
@@ -118,6 +122,38 @@ def rows(connection: Connection, after_sequence: int = 0, limit: int = 1000) -> 
     ]
 
 
-def count(connection: Connection) -> int:
+def find_entry(connection: Connection, entry_id: str) -> LoggedEntry | None:
+    """Read one entry by its id."""
+    row = connection.execute(select(shadow_log).where(shadow_log.c.id == entry_id)).first()
+    if row is None:
+        return None
+    return LoggedEntry(Head(row.sequence, row.row_digest), entry_of(row._asdict()))
+
+
+def find_by_pseudonym(
+    connection: Connection, kind: Identifier, pseudonym: str
+) -> list[tuple[str, str]]:
+    """Id and time of every entry that bears a pseudonym."""
+    found = select(shadow_log.c.id, shadow_log.c.received_at).where(
+        shadow_log.c[kind.value] == pseudonym
+    )
+    return [(row[0], row[1]) for row in connection.execute(found.order_by(shadow_log.c.sequence))]
+
+
+def evidence_about(connection: Connection, entry_id: str) -> list[dict[str, Any]]:
+    """Rows of the evidence log that name an entry, in order."""
+    about = select(evidence_log).where(evidence_log.c.entry == entry_id)
+    found = connection.execute(about.order_by(evidence_log.c.sequence))
+    return [row._asdict() | {"body": json.loads(row.body)} for row in found]
+
+
+def newest_body(connection: Connection, kind: Kind) -> dict[str, Any] | None:
+    """The last row of one kind, with its time, number and digest beside its body."""
+    last = select(evidence_log).where(evidence_log.c.kind == kind.value)
+    row = connection.execute(last.order_by(evidence_log.c.sequence.desc()).limit(1)).first()
+    return None if row is None else row._asdict() | {"body": json.loads(row.body)}
+
+
+def count(connection: Connection, table: Table = shadow_log) -> int:
     """Count the rows."""
-    return connection.scalar(select(func.count()).select_from(shadow_log)) or 0
+    return connection.scalar(select(func.count()).select_from(table)) or 0

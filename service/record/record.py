@@ -2,33 +2,38 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
 from service.record import queries
 from service.record.anchor import read_anchor
-from service.record.chain import Head, VerifyReport, verify
+from service.record.chain import GENESIS, Break, Fault, Head, VerifyReport, verify
 from service.record.database import (
     LOCK_SECONDS,
+    check_schema,
     create_private_file,
     migrate,
     open_engine,
     path_beside,
 )
 from service.record.entry import Entry
+from service.record.evidence import Evidence
+from service.record.gaps import find_gap
+from service.record.pseudonyms import Pseudonymiser
 from service.record.queries import LoggedEntry, Upload
+from service.record.tables import CHAINED, evidence_log, shadow_log
 from service.record.writer import OnCommit, Recorder
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-ANCHOR_SUFFIX = ".head"
+ANCHOR_SUFFIX = {shadow_log: ".head", evidence_log: ".evidence.head"}
 """The anchor of `shadow.sqlite` is `shadow.sqlite.head`."""
 
 READ_THREADS = 2
@@ -41,9 +46,9 @@ class Reader:
     Every method raises `RecordUnavailable` where the database cannot be read.
     """
 
-    def __init__(self, *, engine: Engine, anchor: Path | None) -> None:
+    def __init__(self, *, engine: Engine, anchors: Mapping[Table, Path]) -> None:
         self._engine = engine
-        self._anchor = anchor
+        self._anchors = dict(anchors)
 
     def find_answer(self, upload: Upload) -> Entry | None:
         """Find the row whose answer is repeated; see `queries.find_answer`."""
@@ -65,11 +70,27 @@ class Reader:
         with self._reading() as connection:
             return queries.read_head(connection)
 
-    def verify(self, anchor: Head | None = None) -> VerifyReport:
-        """Walk the whole chain, against `anchor` or else the one beside the database."""
-        noted = anchor or self._read_anchor()
+    def verify(
+        self,
+        anchor: Head | None = None,
+        *,
+        table: Table = shadow_log,
+        signer: Pseudonymiser | None = None,
+    ) -> VerifyReport:
+        """Walk the whole chain of a table, against `anchor` or else the one beside the database.
+
+        Parameters
+        ----------
+        signer
+            Holds the site key, which must have signed a purge; None believes the chained row.
+        """
+        noted = anchor or self._read_anchor(table)
         with self._reading() as connection:
-            return verify(connection, noted)
+            gap = find_gap(connection, table)
+            if gap is not None and signer is not None and not gap.is_signed_by(signer):
+                return VerifyReport(GENESIS, Break(1, Fault.GAP_UNSIGNED))
+            after = GENESIS if gap is None else gap.head
+            return verify(connection, noted, table=table, after=after)
 
     def check_anchor(self) -> None:
         """Refuse a log that lost rows from its end: writing on would hide it.
@@ -79,12 +100,20 @@ class Reader:
         RecordUnavailable
             The anchored row is not there, or is another one.
         """
-        anchor = self._read_anchor()
         with self._reading() as connection:
-            if anchor is not None and not queries.has_row(connection, anchor):
-                raise RecordUnavailable(
-                    f"the shadow log does not hold row {anchor.sequence}, which its anchor notes"
-                )
+            for table in CHAINED:
+                anchor = self._read_anchor(table)
+                if anchor is not None and not queries.has_row(connection, anchor, table):
+                    name = table.name.replace("_", " ")
+                    raise RecordUnavailable(
+                        f"the {name} does not hold row {anchor.sequence}, which its anchor notes"
+                    )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction for questions that this class has no method for."""
+        with self._reading() as connection:
+            yield connection
 
     def close(self) -> None:
         """Close the connections."""
@@ -99,8 +128,8 @@ class Reader:
             log.error("record.read_failed", error=type(error).__name__)
             raise RecordUnavailable("the shadow log cannot be read") from error
 
-    def _read_anchor(self) -> Head | None:
-        return None if self._anchor is None else read_anchor(self._anchor)
+    def _read_anchor(self, table: Table) -> Head | None:
+        return read_anchor(self._anchors[table]) if table in self._anchors else None
 
 
 class Record:
@@ -114,6 +143,10 @@ class Record:
     async def append(self, entry: Entry) -> int:
         """Write one row durably and return its sequence; see `Recorder.append`."""
         return await self.recorder.append(entry)
+
+    async def note(self, evidence: Evidence) -> int:
+        """Write one row of evidence durably and return its sequence; see `Recorder.note`."""
+        return await self.recorder.note(evidence)
 
     async def find_answer(self, upload: Upload) -> Entry | None:
         """Find the row whose answer a repeated upload gets again; None means evaluate.
@@ -168,8 +201,8 @@ def open_record(
         Cannot be opened, has an unknown schema, or lost rows from its end.
     """
     engine = open_engine(url, lock_seconds=lock_seconds)
-    anchor = path_beside(url, ANCHOR_SUFFIX)
-    reader = Reader(engine=engine, anchor=anchor)
+    anchors = anchors_beside(url)
+    reader = Reader(engine=engine, anchors=anchors)
     with ExitStack() as on_failure:
         on_failure.callback(reader.close)
         create_private_file(url)
@@ -180,7 +213,7 @@ def open_record(
     log.info("record.opened", sequence=head.sequence, digest=head.digest)
     recorder = Recorder(
         engine=engine,
-        anchor=anchor,
+        anchors=anchors,
         max_pending=max_pending,
         max_rows=max_rows,
         on_commit=on_commit,
@@ -195,9 +228,17 @@ def open_reader(url: str) -> Reader:
     Raises
     ------
     RecordUnavailable
-        There is no such file.
+        There is no such file, or another release wrote it.
     """
     path = path_beside(url, "")
     if path is not None and not path.exists():
         raise RecordUnavailable("there is no shadow log to read")
-    return Reader(engine=open_engine(url), anchor=path_beside(url, ANCHOR_SUFFIX))
+    engine = open_engine(url)
+    check_schema(engine)
+    return Reader(engine=engine, anchors=anchors_beside(url))
+
+
+def anchors_beside(url: str) -> dict[Table, Path]:
+    """The anchor file of each table; none for a server."""
+    beside = {table: path_beside(url, suffix) for table, suffix in ANCHOR_SUFFIX.items()}
+    return {table: path for table, path in beside.items() if path is not None}

@@ -52,6 +52,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         input_digest=row["input_digest"],
         pixel_digest=row["pixel_digest"],
         scanner_alias=row["scanner_alias"],
+        age_band=row["age_band"],
         pseudonyms=Pseudonyms(
             row["sop_instance"], row["study_instance"], row["accession"], row["patient"]
         ),
@@ -80,6 +81,7 @@ def _plain_columns(entry: Entry) -> Columns:
         "input_digest": entry.input_digest,
         "pixel_digest": entry.pixel_digest,
         "scanner_alias": entry.scanner_alias,
+        "age_band": entry.age_band,
         "priority": None if entry.priority is None else entry.priority.value,
         "replay_of": entry.replay_of,
     }

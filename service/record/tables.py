@@ -1,4 +1,4 @@
-"""The one table of the shadow log, the same on SQLite and PostgreSQL.
+"""The two chained tables of the shadow log, the same on SQLite and PostgreSQL.
 
 Every column but `sequence` is text, and structured values are canonical JSON: what is read back
 is what was written, byte for byte, so the chain of digests holds on every database. A column
@@ -29,6 +29,7 @@ shadow_log = Table(
     Column("input_digest", Text, nullable=False),
     Column("pixel_digest", Text),
     Column("scanner_alias", Text),
+    Column("age_band", Text),
     Column("sop_instance", Text),
     Column("study_instance", Text),
     Column("accession", Text),
@@ -56,3 +57,30 @@ shadow_log = Table(
     Index(None, "sop_instance", "sequence"),
     Index(None, "accession"),
 )
+
+evidence_log = Table(
+    "evidence_log",
+    metadata,
+    Column(
+        "sequence",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("id", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("entry", Text),
+    Column("study_instance", Text),
+    Column("accession", Text),
+    Column("actor", Text),
+    Column("body", Text, nullable=False),
+    Column("previous_digest", Text, nullable=False),
+    Column("row_digest", Text, nullable=False),
+    Index(None, "id", unique=True),
+    Index(None, "kind", "sequence"),
+    Index(None, "entry"),
+)
+
+CHAINED: tuple[Table, ...] = (shadow_log, evidence_log)
+"""Each has a chain of its own."""

@@ -8,12 +8,12 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, Table, insert
 from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import CxrError, RecordUnavailable, ReplayConflict
@@ -21,9 +21,10 @@ from service.record.anchor import write_anchor
 from service.record.chain import Head, link
 from service.record.database import writing
 from service.record.entry import ANSWERED, Entry
+from service.record.evidence import Evidence, evidence_columns
 from service.record.queries import Claim, check_claim, find_claims, read_head
 from service.record.rows import Columns, columns_of
-from service.record.tables import shadow_log
+from service.record.tables import CHAINED, evidence_log, shadow_log
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -33,21 +34,25 @@ OnCommit = Callable[[int, float], None]
 Settled = int | CxrError
 """The sequence of a durable row, or why there is none."""
 
+Heads = dict[Table, Head]
+"""Where the chain of each table ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    entry: Entry
+    table: Table
     columns: Columns
     future: asyncio.Future[int]
+    entry: Entry | None = None
 
 
 class Recorder:
-    """Appends entries durably, in the order they came.
+    """Appends entries and evidence durably, in the order they came.
 
     Parameters
     ----------
-    anchor
-        File that notes the head after each commit; None keeps none.
+    anchors
+        File of each table that notes its head after each commit; none without one.
     max_pending
         Entries that may wait or be in a commit; one more is refused.
     max_rows
@@ -60,14 +65,14 @@ class Recorder:
         self,
         *,
         engine: Engine,
-        anchor: Path | None = None,
+        anchors: Mapping[Table, Path] | None = None,
         max_pending: int = 1024,
         max_rows: int = 256,
         on_commit: OnCommit | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
-        self._anchor = anchor
+        self._anchors = dict(anchors or {})
         self._max_pending = max_pending
         self._max_rows = max_rows
         self._on_commit = on_commit
@@ -110,7 +115,20 @@ class Recorder:
             written; the caller appends one that says `conflict`.
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(entry, columns_of(entry), future)
+        return await self._enqueue(_Waiting(shadow_log, columns_of(entry), future, entry))
+
+    async def note(self, evidence: Evidence) -> int:
+        """Write one row of evidence and return its sequence, once it is on disk.
+
+        Raises
+        ------
+        RecordUnavailable
+            Too many rows wait, the transaction failed, or the recorder is closed.
+        """
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return await self._enqueue(_Waiting(evidence_log, evidence_columns(evidence), future))
+
+    async def _enqueue(self, waiting: _Waiting) -> int:
         with self._changed:
             if self._is_closing:
                 raise RecordUnavailable("the shadow log is closed")
@@ -119,7 +137,7 @@ class Recorder:
             self._pending += 1
             self._waiting.append(waiting)
             self._changed.notify()
-        return await future
+        return await waiting.future
 
     def close(self) -> None:
         """Write all that waits, then end the thread; blocks until it is done."""
@@ -142,7 +160,7 @@ class Recorder:
     def _write(self, batch: Sequence[_Waiting]) -> None:
         started = time.perf_counter()
         try:
-            settled, head = self._commit(batch)
+            settled, heads = self._commit(batch)
         except Exception as error:  # noqa: BLE001 - task boundary: fails exactly this batch
             if isinstance(error, IntegrityError) and len(batch) > 1:
                 self._write_singly(batch)
@@ -151,7 +169,7 @@ class Recorder:
             return
         written = sum(isinstance(outcome, int) for outcome in settled)
         if written:
-            self._report(written, time.perf_counter() - started, head)
+            self._report(written, time.perf_counter() - started, heads)
         self._settle(batch, settled)
 
     def _write_singly(self, batch: Sequence[_Waiting]) -> None:
@@ -159,22 +177,25 @@ class Recorder:
         for waiting in batch:
             self._write([waiting])
 
-    def _commit(self, batch: Sequence[_Waiting]) -> tuple[list[Settled], Head]:
+    def _commit(self, batch: Sequence[_Waiting]) -> tuple[list[Settled], Heads]:
         with writing(self._engine) as connection:
-            head = read_head(connection)
+            heads = {table: read_head(connection, table) for table in CHAINED}
             conflicts = _conflicts(connection, batch)
             settled: list[Settled] = []
-            placed: list[Columns] = []
+            placed: dict[Table, list[Columns]] = {table: [] for table in CHAINED}
             for waiting, conflict in zip(batch, conflicts, strict=True):
                 if conflict is not None:
                     settled.append(conflict)
                     continue
-                placed.append(link(waiting.columns, head))
-                head = Head(head.sequence + 1, str(placed[-1]["row_digest"]))
-                settled.append(head.sequence)
-            if placed:
-                connection.execute(insert(shadow_log), placed)
-        return settled, head
+                table = waiting.table
+                row = link(waiting.columns, heads[table])
+                placed[table].append(row)
+                heads[table] = Head(heads[table].sequence + 1, str(row["row_digest"]))
+                settled.append(heads[table].sequence)
+            for table, rows in placed.items():
+                if rows:
+                    connection.execute(insert(table), rows)
+        return settled, {table: heads[table] for table, rows in placed.items() if rows}
 
     def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Refuse exactly these entries; the next transaction starts on a new connection."""
@@ -192,10 +213,11 @@ class Recorder:
             except RuntimeError:
                 log.warning("record.caller_gone")  # its event loop is closed; the row stays
 
-    def _report(self, written: int, seconds: float, head: Head) -> None:
+    def _report(self, written: int, seconds: float, heads: Heads) -> None:
         self._last_write_timestamp = self._clock()
-        if self._anchor is not None:
-            write_anchor(self._anchor, head)
+        for table, head in heads.items():
+            if table in self._anchors:
+                write_anchor(self._anchors[table], head)
         if self._on_commit is None:
             return
         try:
@@ -206,9 +228,12 @@ class Recorder:
 
 def _conflicts(connection: Connection, batch: Sequence[_Waiting]) -> list[ReplayConflict | None]:
     """Decide, under the writer's lock, which entry comes second with other pixels."""
-    sop_instances = {waiting.entry.pseudonyms.sop_instance for waiting in batch} - {None}
+    entries = [waiting.entry for waiting in batch if waiting.entry is not None]
+    sop_instances = {entry.pseudonyms.sop_instance for entry in entries} - {None}
     claims = find_claims(connection, [name for name in sop_instances if name is not None])
-    return [_conflict(waiting.entry, claims) for waiting in batch]
+    return [
+        None if waiting.entry is None else _conflict(waiting.entry, claims) for waiting in batch
+    ]
 
 
 def _conflict(entry: Entry, claims: dict[str, Claim]) -> ReplayConflict | None:

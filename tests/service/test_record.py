@@ -1,15 +1,12 @@
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError
 
 from service.core.errors import RecordUnavailable, ReplayConflict
@@ -24,32 +21,20 @@ from service.record import (
 )
 from service.record.database import open_engine
 from service.record.tables import metadata
+from tests.support.databases import DATABASES, empty_database
 from tests.support.record_entries import MODEL, conflict, evaluated, not_evaluated, replayed
 from tests.support.record_log import tamper
 
 SOP = Pseudonyms(sop_instance="5" * 64)
 OTHER_BYTES, OTHER_PIXELS = "sha256:" + "7" * 64, "sha256:" + "8" * 64
 OTHER_MODEL = replace(MODEL, digest="sha256:" + "3" * 64)
-POSTGRESQL = [
-    pytest.param(url, id="postgresql")
-    for url in filter(None, [os.environ.get("CXR_TEST_POSTGRESQL_URL")])
-]
-"""A server on which a database may be made for each test; none unless one is named."""
 
 
-@pytest.fixture(params=["sqlite", *POSTGRESQL])
+@pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An address of an empty database, of each kind that is at hand."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/shadow.sqlite"
-        return
-    name = f"shadow_{uuid4().hex}"
-    server = create_engine(request.param, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        yield make_url(request.param).set(database=name).render_as_string(hide_password=False)
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+    with empty_database(request.param, tmp_path) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,0 +1,206 @@
+"""A second model, scored in silence on what the first has answered; it may never cost an answer.
+
+An upload is offered after its answer was sent. It is scored when no other upload is in progress,
+on a thread that the system runs only when nothing else wants the processor, and dropped, and
+counted, when too many wait. Its scores become a row of evidence and are told to no caller.
+"""
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import structlog
+
+from service.answers import by_finding
+from service.case import ServedModel
+from service.core.errors import RecordUnavailable
+from service.core.inference import score_batch, stack_pixels
+from service.core.intake import IntakeLimits, read_radiograph
+from service.core.preprocess import preprocess
+from service.core.triage import triage
+from service.engine.base import Engine
+from service.logs import describe_error
+from service.metrics import CandidateEnding
+from service.record import Evidence, Kind
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+MAX_WAITING = 32
+MAX_HELD_BYTES = 256_000_000
+LEAST_PRIORITY = 19
+"""The nicest a thread can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    entry_id: str
+    body: bytes = field(repr=False)
+
+
+class CandidateScorer:
+    """Scores offered uploads one at a time with the candidate model.
+
+    Parameters
+    ----------
+    open_engine
+        Called on the scorer's own thread, so that threads of the engine are as patient as it is.
+    wait_idle
+        Returns once no upload is in progress.
+    note
+        Writes the row of evidence.
+    count
+        Told how each offer ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ServedModel,
+        open_engine: Callable[[], Engine],
+        limits: IntakeLimits,
+        wait_idle: Callable[[], Awaitable[None]],
+        note: Callable[[Evidence], Awaitable[int]],
+        count: Callable[[CandidateEnding], None],
+    ) -> None:
+        self.model = model
+        self._open_engine = open_engine
+        self._limits = limits
+        self._wait_idle = wait_idle
+        self._note = note
+        self._count = count
+        self._thread = ThreadPoolExecutor(
+            1, thread_name_prefix="candidate", initializer=_be_patient
+        )
+        self._offers: deque[_Offer] = deque()
+        self._held_bytes = 0
+        self._offered = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Uploads that wait to be scored."""
+        return len(self._offers)
+
+    async def start(self) -> None:
+        """Open the engine and begin to score.
+
+        Raises
+        ------
+        ArtifactError
+            The candidate does not load or does not reproduce its golden scores.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._engine = await loop.run_in_executor(self._thread, self._open_engine)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        self._task = asyncio.create_task(self._run(), name="candidate")
+
+    def offer(self, entry_id: str, body: bytes) -> None:
+        """Take an answered upload, or drop it; returns at once either way."""
+        is_full = len(self._offers) >= MAX_WAITING
+        if is_full or self._held_bytes + len(body) > MAX_HELD_BYTES or self._task is None:
+            self._count(CandidateEnding.DROPPED)
+            return
+        self._drained.clear()
+        self._offers.append(_Offer(entry_id, body))
+        self._held_bytes += len(body)
+        self._offered.set()
+
+    async def wait_drained(self) -> None:
+        """Return once all that was offered has been scored or has failed."""
+        await self._drained.wait()
+
+    async def close(self) -> None:
+        """Stop after the upload that is being scored; what waits is dropped and counted."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        for _ in self._offers:
+            self._count(CandidateEnding.DROPPED)
+        self._offers.clear()
+        await asyncio.to_thread(self._thread.shutdown)
+        if self._engine is not None:
+            self._engine.close()
+
+    async def _run(self) -> None:
+        while True:
+            self._offered.clear()
+            while self._offers:
+                await self._wait_idle()
+                offer = self._offers.popleft()
+                self._held_bytes -= len(offer.body)
+                await self._settle(offer)
+            self._drained.set()
+            await self._offered.wait()
+
+    async def _settle(self, offer: _Offer) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            evidence = await loop.run_in_executor(self._thread, self._score, offer)
+            await self._note(evidence)
+        except RecordUnavailable:
+            self._count(CandidateEnding.FAILED)
+        except Exception as error:  # noqa: BLE001 - task boundary: one upload fails, the next may not
+            log.error("candidate.failed", **describe_error(error))
+            self._count(CandidateEnding.FAILED)
+        else:
+            self._count(CandidateEnding.SCORED)
+
+    def _score(self, offer: _Offer) -> Evidence:
+        """Runs on the patient thread; reads the upload anew, as its preprocessing may differ."""
+        if self._engine is None:
+            raise RuntimeError("not started")
+        recipe, stamp = self.model.recipe, self.model.stamp
+        pixels = preprocess(read_radiograph(offer.body, self._limits), recipe.preprocess)
+        scores = score_batch(stack_pixels([pixels]), self._engine.forward, recipe)[0]
+        triaged = triage(scores, self.model.operating_points, self.model.out_of_distribution)
+        body: dict[str, object] = {
+            "name": stamp.name,
+            "version": stamp.version,
+            "digest": stamp.digest,
+            "threshold_digest": stamp.threshold_digest,
+            "probabilities": by_finding(scores.probabilities),
+            "flags": [flag.finding.value for flag in triaged.flags],
+            "priority": triaged.priority.value,
+        }
+        return Evidence(kind=Kind.CANDIDATE, entry=offer.entry_id, body=body)
+
+
+def _be_patient() -> None:
+    """Linux gives each thread a priority of its own, and new threads inherit it."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
+
+
+class CandidateSlot:
+    """Holds the candidate of this moment, if there is one."""
+
+    def __init__(self) -> None:
+        self.current: CandidateScorer | None = None
+
+    async def replace(self, candidate: CandidateScorer | None) -> None:
+        """Start another one, and close the one before.
+
+        Raises
+        ------
+        ArtifactError
+            The new one does not load; then there is none.
+        """
+        before, self.current = self.current, None
+        if before is not None:
+            await before.close()
+        if candidate is not None:
+            await candidate.start()
+            self.current = candidate
+
+    async def close(self) -> None:
+        """Stop scoring."""
+        await self.replace(None)

@@ -1,0 +1,253 @@
+"""Keeps the case index up with the two chained tables; any number of processes may do so."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text
+from sqlalchemy import update as sql_update
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.errors import RecordUnavailable
+from service.record.case_rows import (
+    apply_evidence,
+    case_of,
+    count_studies_once,
+    join_reports,
+)
+from service.record.case_tables import (
+    INDEX_VERSION,
+    SCHEMA,
+    case_metadata,
+    case_reports,
+    case_state,
+    cases,
+)
+from service.record.chain import GENESIS
+from service.record.database import BEGIN_OPTION, path_beside
+from service.record.gaps import find_gap
+from service.record.record import Reader
+from service.record.tables import evidence_log, shadow_log
+
+INDEX_SUFFIX = ".cases"
+"""The index of `shadow.db` is `shadow.db.cases`; it may be deleted at any time."""
+
+ROWS_PER_STEP = 2000
+"""Rows of one transaction: some tens of milliseconds."""
+
+_State = tuple[int, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the index is behind the log."""
+
+    done: int
+    total: int
+
+    @property
+    def is_current(self) -> bool:
+        """Whether every row is in it."""
+        return self.done >= self.total
+
+
+class CaseIndex:
+    """The index, open for questions and for keeping up.
+
+    Parameters
+    ----------
+    reader
+        The log that it is made of.
+    """
+
+    def __init__(self, *, engine: Engine, reader: Reader) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._catching_up = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction for one question.
+
+        Raises
+        ------
+        RecordUnavailable
+            The index cannot be read.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise RecordUnavailable("the index of the shadow log cannot be read") from error
+
+    def progress(self) -> Progress:
+        """Rows that are in it, and rows that there are."""
+        with self._reader.reading() as log:
+            total = _head_sequence(log, shadow_log) + _head_sequence(log, evidence_log)
+        with self.reading() as connection:
+            shadow, _, evidence = _read_state(connection)
+        return Progress(shadow + evidence, total)
+
+    def catch_up(self, on_progress: Callable[[int], None] = lambda rows: None) -> None:
+        """Take in all that was committed before this call; one thread at a time."""
+        with self._catching_up:
+            while taken := self.step():
+                on_progress(taken)
+
+    def step(self) -> int:
+        """Take in some rows; returns how many, 0 when there are no more.
+
+        Entries come first: the evidence read before them can only speak of entries that they
+        bring.
+        """
+        with self._writing() as connection:
+            state = _read_state(connection)
+            with self._reader.reading() as log:
+                _forget_purged(connection, log)
+                newest_evidence = _head_sequence(log, evidence_log)
+                entries = _rows_after(log, shadow_log, state[0])
+                evidence = [] if len(entries) == ROWS_PER_STEP else _rows_after(
+                    log, evidence_log, state[2], newest_evidence
+                )  # fmt: skip
+            _take_in(connection, entries, evidence)
+            _write_state(connection, _advanced(state, entries, evidence))
+        return len(entries) + len(evidence)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that no other process shares."""
+        engine = self._engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"})
+        try:
+            with engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('cases'))"))
+                yield connection
+        except SQLAlchemyError as error:
+            raise RecordUnavailable("the index of the shadow log cannot be written") from error
+
+
+def open_case_index(url: str, reader: Reader) -> CaseIndex:
+    """Open the index beside a shadow log; makes it anew if it belongs to another log or release.
+
+    Raises
+    ------
+    RecordUnavailable
+        It cannot be opened.
+    """
+    engine = _open_engine(url)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+            case_metadata.create_all(connection)
+            if not _fits(connection, reader):
+                case_metadata.drop_all(connection)
+                case_metadata.create_all(connection)
+                connection.execute(insert(case_state), [_state_row((0, GENESIS.digest, 0))])
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise RecordUnavailable("the index of the shadow log cannot be opened") from error
+    return CaseIndex(engine=engine, reader=reader)
+
+
+def _open_engine(url: str) -> Engine:
+    path = path_beside(url, INDEX_SUFFIX)
+    if path is None:
+        engine = create_engine(url, pool_pre_ping=True)
+        return engine.execution_options(schema_translate_map={None: SCHEMA})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0})
+
+    @event.listens_for(engine, "connect")
+    def relax(connection: Any, _: object) -> None:
+        # Losing the index in a power cut costs a minute; the log itself is synced elsewhere.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA cache_size=-65536")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(options.get(BEGIN_OPTION, "BEGIN"))
+
+    path.touch(mode=0o600)
+    return engine
+
+
+def _fits(connection: Connection, reader: Reader) -> bool:
+    """Whether the row up to which the index was made is still that row."""
+    rows = connection.execute(select(case_state)).all()
+    if len(rows) != 1 or rows[0].version != INDEX_VERSION:
+        return False
+    noted = rows[0]
+    if noted.shadow_sequence == 0:
+        return True
+    of_row = select(shadow_log.c.row_digest).where(shadow_log.c.sequence == noted.shadow_sequence)
+    with reader.reading() as log:
+        return bool(log.scalar(of_row) == noted.shadow_digest)
+
+
+def _read_state(connection: Connection) -> _State:
+    row = connection.execute(select(case_state)).one()
+    return row.shadow_sequence, row.shadow_digest, row.evidence_sequence
+
+
+def _write_state(connection: Connection, state: _State) -> None:
+    connection.execute(sql_update(case_state).values(**_state_row(state)))
+
+
+def _state_row(state: _State) -> dict[str, Any]:
+    names = ("shadow_sequence", "shadow_digest", "evidence_sequence")
+    return {"version": INDEX_VERSION, **dict(zip(names, state, strict=True))}
+
+
+def _advanced(state: _State, entries: Sequence[Any], evidence: Sequence[Any]) -> _State:
+    shadow, digest, newest = state
+    if entries:
+        shadow, digest = entries[-1]["sequence"], entries[-1]["row_digest"]
+    return shadow, digest, evidence[-1]["sequence"] if evidence else newest
+
+
+def _head_sequence(log: Connection, table: Any) -> int:
+    newest = select(table.c.sequence).order_by(table.c.sequence.desc()).limit(1)
+    return log.scalar(newest) or 0
+
+
+def _rows_after(log: Connection, table: Any, after: int, until: int | None = None) -> list[Any]:
+    page = select(table).where(table.c.sequence > after)
+    if until is not None:
+        page = page.where(table.c.sequence <= until)
+    found = log.execute(page.order_by(table.c.sequence).limit(ROWS_PER_STEP))
+    return list(found.mappings())
+
+
+def _forget_purged(connection: Connection, log: Connection) -> None:
+    """What was purged from the log is no longer here either."""
+    gap = find_gap(log, shadow_log)
+    if gap is None:
+        return
+    oldest = connection.scalar(select(cases.c.sequence).order_by(cases.c.sequence).limit(1))
+    if oldest is not None and oldest <= gap.last:
+        connection.execute(delete(cases).where(cases.c.sequence <= gap.last))
+        told = find_gap(log, evidence_log)
+        last = 0 if told is None else told.last
+        connection.execute(delete(case_reports).where(case_reports.c.evidence <= last))
+
+
+def _take_in(connection: Connection, entries: Sequence[Any], evidence: Sequence[Any]) -> None:
+    if entries:
+        made = [case_of(entry) for entry in entries]
+        count_studies_once(connection, made)
+        join_reports(connection, made)
+        # Another process may have been quicker with the same rows.
+        numbers = [case["sequence"] for case in made]
+        connection.execute(delete(cases).where(cases.c.sequence.in_(numbers)))
+        connection.execute(insert(cases), made)
+    if evidence:
+        apply_evidence(connection, evidence)

@@ -1,0 +1,184 @@
+"""What the pages and their JSON ask of the log; all of it blocks, so routes run in threads."""
+
+import threading
+from typing import Any
+
+from service.core.artifact import OperatingPoint, Purpose
+from service.core.errors import CxrError
+from service.core.findings import ABNORMAL, Finding
+from service.record import Kind
+from service.record.case_index import CaseIndex, Progress
+from service.record.queries import LoggedEntry, evidence_about, find_entry, newest_body
+from service.record.record import Reader
+from service.review import worklist
+from service.review.cases import EVERYONE, Cases, load_cases, newest_model, span_of
+from service.review.comparison import Comparison, compare
+from service.review.golive import GoLive, decide
+from service.review.queueing import QueueReport, replay
+from service.review.thresholds import ThresholdReport, curves, judge_threshold
+
+STEPS_AT_ONCE = 2
+"""Some thousand rows: what a page waits for; the rest is taken in behind its back."""
+
+QUEUE_CASES = 4000
+"""Newest arrivals that the reading room replays; three disciplines take about half a second."""
+
+CACHED_WINDOWS = 6
+
+QUEUE_NAMES = (
+    *EVERYONE, "rank",
+    *(f"{part}_{finding}" for finding in ABNORMAL for part in ("report", "flag")),
+)  # fmt: skip
+COMPARISON_NAMES = (
+    *EVERYONE, "id", "scanner", "candidate",
+    *(
+        f"{part}_{finding}"
+        for finding in ABNORMAL
+        for part in ("score", "flag", "report", "candidate_score", "candidate_flag")
+    ),
+)  # fmt: skip
+
+SIMULATED_MODEL = "simulated/"
+
+
+class ReviewDesk:
+    """The open index and log, with the last few windows kept in memory."""
+
+    def __init__(self, *, index: CaseIndex, reader: Reader) -> None:
+        self._index = index
+        self._reader = reader
+        self._windows: dict[tuple[int, int, tuple[str, ...]], Cases] = {}
+        self._lock = threading.Lock()
+        self._follower: threading.Thread | None = None
+
+    def refresh(self) -> Progress:
+        """Take in what is new; a long backlog is finished by a thread of its own."""
+        for _ in range(STEPS_AT_ONCE):
+            if not self._index.step():
+                break
+        progress = self._index.progress()
+        with self._lock:
+            is_idle = self._follower is None or not self._follower.is_alive()
+            if not progress.is_current and is_idle:
+                self._follower = threading.Thread(target=self._follow, daemon=True)
+                self._follower.start()
+        return progress
+
+    def newest_model(self) -> tuple[str, str, str] | None:
+        """Name, digest and threshold digest of the newest row's model."""
+        with self._index.reading() as connection:
+            return newest_model(connection)
+
+    def page(self, filters: worklist.Filters) -> worklist.Page:
+        """A page of the worklist."""
+        with self._index.reading() as connection:
+            return worklist.read_page(connection, filters)
+
+    def choices(self) -> dict[str, list[str]]:
+        """Values that the worklist's filters can take."""
+        with self._index.reading() as connection:
+            return worklist.read_choices(connection)
+
+    def case(self, entry_id: str) -> tuple[worklist.Row, LoggedEntry, list[dict[str, Any]]] | None:
+        """One radiograph: its index row, its entry, and the evidence about it."""
+        with self._index.reading() as connection:
+            row = worklist.read_one(connection, entry_id)
+        with self._reader.reading() as connection:
+            logged = find_entry(connection, entry_id)
+            evidence = evidence_about(connection, entry_id)
+        return None if row is None or logged is None else (row, logged, evidence)
+
+    def to_adjudicate(self) -> list[worklist.Row]:
+        """Cases for a second reading."""
+        with self._index.reading() as connection:
+            return worklist.to_adjudicate(connection)
+
+    def adjudicated(self) -> list[tuple[worklist.Row, dict[str, str]]]:
+        """The newest second readings."""
+        with self._index.reading() as connection:
+            return worklist.adjudicated(connection)
+
+    def disagreements(self) -> tuple[int, int]:
+        """Open and adjudicated disagreements."""
+        with self._index.reading() as connection:
+            return worklist.count_disagreements(connection)
+
+    def thresholds(
+        self, finding: Finding, threshold: float, *, days: int, use_verdicts: bool
+    ) -> ThresholdReport:
+        """What a threshold would do."""
+        cases = self.cases(days, _threshold_names(finding))
+        return judge_threshold(cases, finding, threshold, use_verdicts=use_verdicts)
+
+    def curves(self, finding: Finding, *, days: int, use_verdicts: bool) -> dict[str, list[float]]:
+        """Sensitivity and specificity over all thresholds."""
+        return curves(
+            self.cases(days, _threshold_names(finding)), finding, use_verdicts=use_verdicts
+        )
+
+    def comparison(self, *, days: int) -> Comparison:
+        """Champion against candidate."""
+        return compare(self.cases(days, COMPARISON_NAMES))
+
+    def queue(
+        self, *, days: int, readers: int, utilisation: float, cap_minutes: float
+    ) -> QueueReport:
+        """The reading room under each discipline."""
+        return replay(
+            self.cases(days, QUEUE_NAMES, limit=QUEUE_CASES),
+            readers=readers,
+            utilisation=utilisation,
+            cap_minutes=cap_minutes,
+        )
+
+    def go_live(self) -> GoLive | None:
+        """The decision; None before criteria are registered or a radiograph came."""
+        with self._reader.reading() as log:
+            registration = newest_body(log, Kind.CRITERIA)
+        with self._index.reading() as connection:
+            model = newest_model(connection)
+            if registration is None or model is None:
+                return None
+            return decide(connection, registration, model)
+
+    def current_threshold(
+        self, finding: Finding, digest: str, points: tuple[OperatingPoint, ...], *, days: int
+    ) -> float | None:
+        """Where flags begin: told by the serving model, else seen in the log."""
+        newest = self.newest_model()
+        if newest is not None and newest[1] == digest:
+            for point in points:
+                if point.finding is finding and point.purpose is Purpose.FLAG:
+                    return point.threshold
+        cases = self.cases(days, _threshold_names(finding))
+        flagged = cases[f"score_{finding}"][cases[f"flag_{finding}"] == 1]
+        return float(flagged.min()) if len(flagged) else None
+
+    def cases(self, days: int, names: tuple[str, ...], *, limit: int | None = None) -> Cases:
+        """Evaluated cases of the reviewed model in the last days of the log, oldest first."""
+        key = (self._index.progress().done, days, names)
+        with self._lock:
+            known = self._windows.get(key)
+        if known is not None:
+            return known
+        with self._index.reading() as connection:
+            newest = newest_model(connection)
+            model = None if newest is None else newest[0]
+            span = span_of(connection, days, newest)
+            loaded = load_cases(connection, span, model=model, names=names, limit=limit)
+        with self._lock:
+            self._windows[key] = loaded
+            while len(self._windows) > CACHED_WINDOWS:
+                del self._windows[next(iter(self._windows))]
+        return loaded
+
+    def _follow(self) -> None:
+        try:
+            self._index.catch_up()
+        except CxrError:
+            return  # the next page tries again, and says how far the index is
+
+
+def _threshold_names(finding: Finding) -> tuple[str, ...]:
+    parts = ("score", "flag", "report", "verdict")
+    return (*EVERYONE, "id", "scanner", "age_band", *(f"{part}_{finding}" for part in parts))

@@ -1,0 +1,213 @@
+"""Registered criteria against the log -> GO, EXTEND or NO-GO, valid at whatever day one looks."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from service.core.findings import ABNORMAL, Finding
+from service.record.case_tables import cases
+from service.record.criteria import Criteria
+from service.record.entry import Outcome
+from service.review.statistics import confidence_sequence, still_needed
+
+SIDES = {"sensitivity": 1, "specificity": 0}
+"""What the report must say for a case to count."""
+
+
+class Decision(StrEnum):
+    """What the evidence allows."""
+
+    GO = "GO"
+    """Every criterion is proven."""
+    EXTEND = "EXTEND"
+    """None is refuted, and not all are proven: keep counting."""
+    NO_GO = "NO-GO"
+    """At least one criterion is refuted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One registered number and what the log says of it.
+
+    Attributes
+    ----------
+    low, high
+        Anytime-valid interval at the registered confidence.
+    needed
+        Further cases until it is proven, at the share seen so far; None where that share does
+        not exceed the target.
+    unit
+        What `needed` counts.
+    """
+
+    name: str
+    finding: str | None
+    target: float
+    successes: int
+    total: int
+    value: float | None
+    low: float
+    high: float
+    decision: Decision
+    needed: int | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoLive:
+    """The decision and everything that it rests on."""
+
+    decision: Decision
+    model: str
+    model_digest: str
+    threshold_digest: str
+    registered_at: str
+    registered_by: str | None
+    registration_digest: str
+    confidence: float
+    radiographs: int
+    reported: int
+    unclear: int
+    criteria: tuple[Criterion, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    model: str
+    model_digest: str
+    threshold_digest: str
+    since: float
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Radiographs in scope, by what was said of them."""
+
+    evaluated: int = 0
+    radiographs: int = 0
+    reported: int = 0
+    unclear: int = 0
+    reports: dict[Finding, Counter[tuple[int, int]]] = field(
+        default_factory=lambda: {finding: Counter() for finding in ABNORMAL}
+    )
+    """By finding: report and flag of the studies that count."""
+
+    def add(self, outcome: str, counts: bool, labels: dict[str, int | None], rows: int) -> None:
+        """Count one group of equal rows."""
+        is_evaluated = outcome == Outcome.EVALUATED.value
+        if is_evaluated or outcome == Outcome.NOT_EVALUATED.value:
+            self.radiographs += rows
+        self.evaluated += rows * is_evaluated
+        told = [labels[f"report_{finding}"] for finding in ABNORMAL]
+        if not counts or all(label is None for label in told):
+            return
+        self.reported += rows
+        self.unclear += rows * (-1 in told)
+        for finding, label in zip(ABNORMAL, told, strict=True):
+            flag = labels[f"flag_{finding}"]
+            if label is not None and flag is not None:
+                self.reports[finding][label, flag] += rows
+
+
+def decide(
+    connection: Connection, registration: dict[str, Any], model: tuple[str, str, str]
+) -> GoLive:
+    """Judge the serving model, with its thresholds, on what came after the registration.
+
+    Only the reports count, not the second readings: those are asked for where model and report
+    disagree, so they would move the rates in the model's favour (discrepant analysis).
+    """
+    criteria = Criteria.model_validate(registration["body"])
+    since = datetime.fromisoformat(registration["recorded_at"]).timestamp()
+    scope = _Scope(*model, since)
+    refuted_at = 1 - (1 - criteria.confidence) / (2 * len(criteria.findings) + 1)
+    tally = _count(connection, scope)
+    judged: list[Criterion] = []
+    for asked in criteria.findings:
+        counts = tally.reports[asked.finding]
+        for name, truth in SIDES.items():
+            target = float(getattr(asked, name))
+            right, total = counts[truth, truth], counts[truth, 0] + counts[truth, 1]
+            judged.append(
+                _judge(name, asked.finding.value, target, right, total, criteria, refuted_at)
+            )
+    judged.append(
+        _judge(
+            "evaluated", None, criteria.evaluated, tally.evaluated, tally.radiographs,
+            criteria, refuted_at,
+        )
+    )  # fmt: skip
+    return GoLive(
+        decision=_overall(judged),
+        model=scope.model,
+        model_digest=scope.model_digest,
+        threshold_digest=scope.threshold_digest,
+        registered_at=registration["recorded_at"],
+        registered_by=registration["actor"],
+        registration_digest=registration["row_digest"],
+        confidence=criteria.confidence,
+        radiographs=tally.radiographs,
+        reported=tally.reported,
+        unclear=tally.unclear,
+        criteria=tuple(judged),
+    )
+
+
+def _judge(
+    name: str,
+    finding: str | None,
+    target: float,
+    successes: int,
+    total: int,
+    criteria: Criteria,
+    refuted_at: float,
+) -> Criterion:
+    """GO needs all criteria at once, so each may use the full alpha; NO-GO needs any, so shares."""
+    low, high = confidence_sequence(successes, total, criteria.confidence)
+    decision = Decision.EXTEND
+    if low >= target:
+        decision = Decision.GO
+    elif confidence_sequence(successes, total, refuted_at)[1] < target:
+        decision = Decision.NO_GO
+    needed = None
+    if decision is Decision.EXTEND:
+        needed = still_needed(successes, total, target, criteria.confidence)
+    units = {"sensitivity": "positives", "specificity": "negatives", "evaluated": "radiographs"}
+    value = successes / total if total else None
+    return Criterion(
+        name, finding, target, successes, total, value, low, high, decision, needed, units[name]
+    )
+
+
+def _overall(judged: list[Criterion]) -> Decision:
+    decisions = {criterion.decision for criterion in judged}
+    if Decision.NO_GO in decisions:
+        return Decision.NO_GO
+    return Decision.GO if decisions == {Decision.GO} else Decision.EXTEND
+
+
+def _count(connection: Connection, scope: _Scope) -> _Tally:
+    """One pass over an index that holds all that is asked for, however many rows there are."""
+    names = [f"{part}_{finding}" for finding in ABNORMAL for part in ("report", "flag")]
+    kinds = [cases.c.outcome, cases.c.counts, *(cases.c[name] for name in names)]
+    grouped = (
+        select(*kinds, func.count())
+        .where(
+            cases.c.model_digest == scope.model_digest,
+            cases.c.threshold_digest == scope.threshold_digest,
+            cases.c.received >= scope.since,
+        )
+        .group_by(*kinds)
+    )
+    tally = _Tally()
+    for outcome, counts, *labels, rows in connection.execute(grouped):
+        tally.add(outcome, bool(counts), dict(zip(names, labels, strict=True)), rows)
+    return tally

@@ -1,0 +1,215 @@
+"""Routes of the pages. The address holds all that a page shows, so each can be sent on."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse
+
+from service.api.dependencies import OpenRuntime
+from service.core.findings import ABNORMAL, Finding
+from service.record import Evidence, Kind, Label
+from service.review import charts, endpoints
+from service.review.endpoints import (
+    Abnormal,
+    CapMinutes,
+    Days,
+    OpenDesk,
+    Readers,
+    Reference,
+    Threshold,
+    Utilisation,
+)
+from service.review.gate import AsReviewer, let_in
+from service.review.rendering import render
+from service.review.worklist import Filters
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(let_in)])
+
+NOTE_CHARACTERS = 500
+Note = Annotated[str, Form(max_length=NOTE_CHARACTERS)]
+
+
+@router.get("/")
+def try_it(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Response:
+    """Drop one radiograph and see what comes out."""
+    return render(request, runtime, "try.html", desk=desk)
+
+
+@router.get("/review")
+def worklist(
+    request: Request, runtime: OpenRuntime, desk: OpenDesk, filters: Annotated[Filters, Query()]
+) -> Response:
+    """The last day's radiographs by priority."""
+    page = desk.page(filters)
+    query = filters.model_dump(exclude_defaults=True)
+    return render(
+        request, runtime, "worklist.html", desk=desk, page=page, filters=filters,
+        choices=desk.choices(), query=query,
+    )  # fmt: skip
+
+
+@router.get("/review/cases/{entry_id}")
+def case(request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id: str) -> Response:
+    """All that is recorded of one radiograph."""
+    found = desk.case(entry_id)
+    if found is None:
+        raise HTTPException(404)
+    row, logged, evidence = found
+    return render(
+        request, runtime, "case.html", desk=desk, row=row, logged=logged, evidence=evidence
+    )
+
+
+@router.get("/review/disagreements")
+def disagreements(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Response:
+    """Cases for a blinded second reading, and those that have one."""
+    waiting, done = desk.disagreements()
+    return render(
+        request, runtime, "disagreements.html", desk=desk, waiting=waiting, done=done,
+        cases=desk.to_adjudicate(), adjudicated=desk.adjudicated(),
+    )  # fmt: skip
+
+
+@router.get("/review/disagreements/{entry_id}")
+def adjudicate(request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id: str) -> Response:
+    """Ask for a verdict; the model's answer and the report are shown only once it is given."""
+    found = desk.case(entry_id)
+    if found is None:
+        raise HTTPException(404)
+    row, logged, evidence = found
+    verdicts = [told for told in evidence if told["kind"] == Kind.ADJUDICATION.value]
+    return render(
+        request, runtime, "adjudicate.html", desk=desk, row=row, logged=logged,
+        verdict=verdicts[-1] if verdicts else None, labels=list(Label), findings=ABNORMAL,
+    )  # fmt: skip
+
+
+@router.post("/review/disagreements/{entry_id}")
+async def give_verdict(
+    runtime: OpenRuntime,
+    reviewer: AsReviewer,
+    entry_id: str,
+    pneumonia: Annotated[Label, Form()],
+    tuberculosis: Annotated[Label, Form()],
+    note: Note = "",
+) -> Response:
+    """Chain the verdict, then show what the model said."""
+    if not note.isprintable():
+        raise HTTPException(400)
+    verdicts = {"pneumonia": pneumonia.value, "tuberculosis": tuberculosis.value}
+    await endpoints.write_verdict(runtime.record, entry_id, verdicts, note, reviewer)
+    return RedirectResponse(f"/review/disagreements/{entry_id}", 303)
+
+
+@router.get("/review/thresholds")
+def thresholds(
+    request: Request,
+    runtime: OpenRuntime,
+    desk: OpenDesk,
+    finding: Abnormal = Finding.PNEUMONIA,
+    threshold: Threshold = None,
+    days: Days = endpoints.DEFAULT_DAYS,
+    reference: Reference = "report",
+) -> Response:
+    """Move a threshold and see what it would do."""
+    use_verdicts = reference == "verdict"
+    current = endpoints.choose_threshold(desk, runtime, finding, None, days)
+    chosen = current if threshold is None else threshold
+    report = desk.thresholds(finding, chosen, days=days, use_verdicts=use_verdicts)
+    before = desk.thresholds(finding, current, days=days, use_verdicts=use_verdicts)
+    drawn = desk.curves(finding, days=days, use_verdicts=use_verdicts)
+    lines = [
+        charts.Line(name, style, drawn["threshold"], drawn[name])
+        for name, style in (("sensitivity", "series-1"), ("specificity", "series-2"))
+    ]
+    chart = charts.line_chart(
+        f"Sensitivity and specificity for {finding}", lines, x_label="threshold", marker=chosen
+    )
+    return render(
+        request, runtime, "thresholds.html", desk=desk, report=report, before=before,
+        finding=finding, days=days, reference=reference, chart=chart, findings=ABNORMAL,
+    )  # fmt: skip
+
+
+@router.post("/review/thresholds/proposal")
+async def propose(
+    runtime: OpenRuntime,
+    reviewer: AsReviewer,
+    desk: OpenDesk,
+    finding: Annotated[Abnormal, Form()],
+    threshold: Annotated[float, Form(ge=0, le=1)],
+    days: Annotated[int, Form(ge=1, le=3650)] = endpoints.DEFAULT_DAYS,
+) -> Response:
+    """Write the proposal down and hand it out as a file; nothing here applies it."""
+    report = await asyncio.to_thread(
+        desk.thresholds, finding, threshold, days=days, use_verdicts=False
+    )
+    newest = await asyncio.to_thread(desk.newest_model)
+    body: dict[str, Any] = {
+        "finding": finding.value,
+        "threshold": threshold,
+        "days": days,
+        "model": report.model,
+        "model_digest": newest[1] if newest else None,
+        "threshold_digest": newest[2] if newest else None,
+        "overall": report.as_json()["overall"],
+    }
+    sequence = await runtime.record.note(
+        Evidence(kind=Kind.PROPOSAL, actor=reviewer.name, body=body)
+    )
+    name = f"threshold-{finding.value}-{threshold:.4f}.json"
+    return JSONResponse(
+        body | {"evidence": sequence, "applied": False},
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.get("/review/comparison")
+def comparison(
+    request: Request, runtime: OpenRuntime, desk: OpenDesk, days: Days = endpoints.DEFAULT_DAYS
+) -> Response:
+    """Champion against candidate."""
+    compared = desk.comparison(days=days)
+    pictures = {
+        told.finding: charts.histogram(
+            f"Probabilities of {told.finding}",
+            [
+                ("champion", "series-1", told.champion_histogram),
+                ("candidate", "series-2", told.candidate_histogram),
+            ],
+            x_label="probability (heights are square roots)",
+        )
+        for told in compared.findings
+    }
+    return render(
+        request, runtime, "comparison.html", desk=desk, compared=compared, days=days,
+        pictures=pictures,
+    )  # fmt: skip
+
+
+@router.get("/review/queue")
+def queue(
+    request: Request,
+    runtime: OpenRuntime,
+    desk: OpenDesk,
+    days: Days = endpoints.DEFAULT_DAYS,
+    readers: Readers = 1,
+    utilisation: Utilisation = 0.6,
+    cap_minutes: CapMinutes = 240,
+) -> Response:
+    """Replay the arrivals under other reading orders."""
+    told = desk.queue(days=days, readers=readers, utilisation=utilisation, cap_minutes=cap_minutes)
+    return render(request, runtime, "queue.html", desk=desk, told=told, days=days)
+
+
+@router.get("/review/golive")
+def golive(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Response:
+    """May it go live? One page, made to be printed and signed."""
+    decided = desk.go_live()
+    bars = [
+        charts.interval_bar(told.value, told.low, told.high, told.target)
+        for told in (decided.criteria if decided else ())
+    ]
+    return render(request, runtime, "golive.html", desk=desk, decided=decided, bars=bars)

@@ -1,0 +1,113 @@
+"""Templates -> answers, with the headers that keep a page to itself."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from service import __version__
+from service.answers import NOTICE
+from service.review.cases import WINDOW_DAYS
+from service.review.desk import SIMULATED_MODEL, ReviewDesk
+from service.review.statistics import Rate
+from service.runtime import Runtime
+
+DASH: Final = "\N{EN DASH}"
+NBSP: Final = "\N{NO-BREAK SPACE}"
+
+CSP: Final = "; ".join((
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:",
+    "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+))  # fmt: skip
+"""Nothing from elsewhere, nothing inline."""
+
+HEADERS: Final = {
+    "Content-Security-Policy": CSP,
+    # With `no-referrer` a browser calls the origin of its own form "null", and the gate refuses it.
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+NAVIGATION: Final = (
+    ("/", "Try it"),
+    ("/review", "Worklist"),
+    ("/review/disagreements", "Disagreements"),
+    ("/review/thresholds", "Thresholds"),
+    ("/review/comparison", "Candidate"),
+    ("/review/queue", "Queue"),
+    ("/review/golive", "Go live"),
+)
+
+
+def percent(value: float | None) -> str:
+    """0.973 -> 97.3 %; nothing counted is a dash, never 0."""
+    return DASH if value is None else f"{100 * value:.1f}{NBSP}%"
+
+
+def rated(rate: Rate) -> Markup:
+    """A share with its interval, small."""
+    if rate.value is None:
+        return Markup('<span class="none">{}</span>').format(DASH)
+    return Markup('<b>{}</b> <span class="ci">{:.1f}{}{:.1f}</span>').format(
+        percent(rate.value), 100 * rate.low, DASH, 100 * rate.high
+    )
+
+
+def minutes(value: float | None) -> str:
+    """Minutes as people say them."""
+    if value is None:
+        return DASH
+    return f"{value:.0f} min" if value < 120 else f"{value / 60:.1f} h"
+
+
+def moment(text: str) -> str:
+    """An ISO time to the minute, in UTC."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M")
+
+
+def p_value(value: float) -> str:
+    """As journals print it."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("service.review"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent, "rated": rated, "minutes": minutes, "moment": moment,
+        "p_value": p_value, "safe_svg": Markup,
+    }  # fmt: skip
+    return environment
+
+
+ENVIRONMENT: Final = _environment()
+
+
+def render(
+    request: Request, runtime: Runtime, template: str, *, desk: ReviewDesk, **values: Any
+) -> HTMLResponse:
+    """Fill a template; every page knows the model, the mode and how far the index is."""
+    newest = desk.newest_model()
+    body = ENVIRONMENT.get_template(template).render(
+        path=request.url.path,
+        navigation=NAVIGATION,
+        notice=NOTICE,
+        version=__version__,
+        mode=runtime.mode.value,
+        model=runtime.model.stamp,
+        progress=request.state.index_progress,
+        is_simulated=newest is not None and newest[0].startswith(SIMULATED_MODEL),
+        window_days=WINDOW_DAYS,
+        **values,
+    )
+    return HTMLResponse(body, headers=HEADERS)

@@ -1,0 +1,70 @@
+"""POST /review/try: one radiograph from the page, through the same door as any other upload."""
+
+import asyncio
+import base64
+from contextlib import suppress
+
+import cv2
+from fastapi import APIRouter, Depends, Request, Response
+
+from service.answers import NOTICE, Body
+from service.api.dependencies import OpenRuntime
+from service.api.predict import case_of, finish_unless_gone
+from service.api.problems import STATUS, problem_of
+from service.case import Case
+from service.core.attention import draw_backdrop
+from service.core.errors import CxrError, NotEvaluated
+from service.core.findings import ABNORMAL
+from service.core.intake import IntakeLimits, read_radiograph
+from service.core.preprocess import PreprocessSpec
+from service.record import Mode
+from service.review.gate import let_in
+from service.review.rendering import ENVIRONMENT, HEADERS
+from service.runtime import Runtime
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(let_in)])
+
+
+@router.post("/review/try")
+async def try_one(request: Request, runtime: OpenRuntime) -> Response:
+    """Evaluate and record one radiograph, and show all that its answer holds."""
+    try:
+        async with case_of(request, runtime, None) as case:
+            try:
+                answer = await finish_unless_gone(request, runtime.answer(case))
+            finally:
+                runtime.count_upload(case)
+            pictures = await _draw(case, runtime, answer)
+    except CxrError as error:
+        code, detail, _ = problem_of(error)
+        request.state.story["code"] = code
+        return _fragment("problem.html", int(STATUS[code]), code=code, detail=detail)
+    return _fragment("result.html", 200, answer=answer, pictures=pictures, mode=runtime.mode.value)
+
+
+def draw_plain(body: bytes, limits: IntakeLimits, spec: PreprocessSpec) -> bytes:
+    """The radiograph as the overlay shows it, without the overlay; a PNG."""
+    backdrop = draw_backdrop(read_radiograph(body, limits), spec)
+    return cv2.imencode(".png", backdrop.grey)[1].tobytes()
+
+
+async def _draw(case: Case, runtime: Runtime, answer: Body) -> dict[str, str]:
+    """The picture, and its overlay of each finding; no overlay where there is no prediction."""
+    spec = runtime.model.recipe.preprocess
+    plain = await asyncio.to_thread(draw_plain, case.body, runtime.limits, spec)
+    pictures = {"plain": _data_address(plain)}
+    if runtime.mode is Mode.LIVE and answer.get("status") == "evaluated":
+        for finding in ABNORMAL:
+            with suppress(NotEvaluated):  # the answer says why
+                overlay = await runtime.explain(case, finding)
+                pictures[finding.value] = _data_address(overlay.png)
+    return pictures
+
+
+def _data_address(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _fragment(template: str, status: int, **values: object) -> Response:
+    body = ENVIRONMENT.get_template(template).render(notice=NOTICE, **values)
+    return Response(body, status, headers=HEADERS, media_type="text/html")

@@ -1,0 +1,178 @@
+"""The model that serves, as one bundle that can be exchanged while requests are under way."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from service.batcher import Batcher
+from service.case import ServedModel
+from service.core.artifact import CURRENT, Artifact, Manifest, load_current
+from service.core.errors import CxrError
+from service.core.store import CANDIDATE
+from service.engine.base import Engine
+from service.ledger import Ledger
+from service.logs import describe_error
+from service.pipeline import Pipeline
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+WATCH_SECONDS = 2.0
+"""How often the store is asked whether another version was promoted."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Serving:
+    """One model with all that is made for it; counts who uses it."""
+
+    manifest: Manifest
+    model: ServedModel
+    engine: Engine
+    batcher: Batcher
+    ledger: Ledger
+    pipeline: Pipeline
+    _users: int = 0
+    _unused: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Keep it open for the length of one request."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if self._users == 0:
+                self._unused.set()
+
+    async def retire(self) -> None:
+        """Close it once the last request that took it has its answer."""
+        while self._users:
+            self._unused.clear()
+            await self._unused.wait()
+        await self.close()
+
+    async def close(self) -> None:
+        """Score what is queued, then let the device go."""
+        try:
+            await self.batcher.close()
+        finally:
+            self.engine.close()
+
+
+class Slot:
+    """Holds the bundle that new requests take.
+
+    Parameters
+    ----------
+    on_switch
+        Told of the new bundle, on the event loop.
+    """
+
+    def __init__(self, serving: Serving, on_switch: Callable[[Serving], None]) -> None:
+        self.current = serving
+        self._on_switch = on_switch
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def hold(self) -> Iterator[Serving]:
+        """The bundle of this moment, kept open until the request that asked is done."""
+        serving = self.current
+        with serving.used():
+            yield serving
+
+    def switch(self, serving: Serving) -> None:
+        """Let new requests take another bundle; those under way finish with theirs."""
+        before, self.current = self.current, serving
+        self._on_switch(serving)
+        stamp = serving.model.stamp
+        log.info("model.switched", model_name=stamp.name, model_version=stamp.version)
+        task = asyncio.create_task(before.retire(), name="retire")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def close(self) -> None:
+        """Score what is queued, then close every bundle."""
+        await asyncio.gather(*self._retiring)
+        await self.current.close()
+
+
+def watch_store(
+    store: Path,
+    *,
+    slot: Slot,
+    open_serving: Callable[[Artifact], Awaitable[Serving]],
+    open_candidate: Callable[[], Awaitable[None]],
+) -> "StoreWatch":
+    """Follow `CURRENT` and `CANDIDATE` while the service runs."""
+    pointers = [store / CURRENT, store / CANDIDATE]
+
+    def read() -> str:
+        return "\n".join(p.read_text(encoding="utf-8") if p.exists() else "" for p in pointers)
+
+    async def follow() -> None:
+        artifact = await asyncio.to_thread(load_current, store)
+        if artifact.digest != slot.current.model.stamp.digest:
+            slot.switch(await open_serving(artifact))
+        await open_candidate()
+
+    return StoreWatch(read=read, follow=follow)
+
+
+class StoreWatch:
+    """Looks whether the store's pointers changed, and has what they name opened.
+
+    Parameters
+    ----------
+    read
+        What the pointer says now; None where there is none.
+    follow
+        Opens what it names; a refusal is logged, and what serves goes on serving.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: Callable[[], str | None],
+        follow: Callable[[], Awaitable[None]],
+        seconds: float = WATCH_SECONDS,
+    ) -> None:
+        self._read = read
+        self._follow = follow
+        self._seconds = seconds
+        self._known = read()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._run(), name="store-watch")
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def look(self) -> bool:
+        """Look once; returns whether something new was opened."""
+        named = await asyncio.to_thread(self._read)
+        if named == self._known:
+            return False
+        self._known = named
+        try:
+            await self._follow()
+        except CxrError as error:
+            log.error("model.switch_refused", code=error.code)
+            return False
+        except Exception as error:  # noqa: BLE001 - task boundary: what serves goes on serving
+            log.error("model.switch_refused", **describe_error(error))
+            return False
+        return True
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            await self.look()

@@ -1,0 +1,287 @@
+"""`cxr-triage shadow ...`: verify, simulate, reports in, rows out, look-ups, retention."""
+
+import csv
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from service.answers import NOTICE
+from service.core.findings import Finding
+from service.record import (
+    Evidence,
+    Identifier,
+    Kind,
+    Pseudonymiser,
+    load_or_create_key,
+    open_reader,
+)
+from service.record.bulk import append_rows
+from service.record.case_index import CaseIndex, open_case_index
+from service.record.chain import VerifyReport
+from service.record.criteria import DEFAULT_CRITERIA, Criteria, FindingCriteria
+from service.record.database import migrate, open_engine
+from service.record.evidence import evidence_columns
+from service.record.export import export_csv, export_parquet
+from service.record.gaps import find_gap, purge
+from service.record.queries import find_by_pseudonym
+from service.record.record import Reader, anchors_beside
+from service.record.tables import CHAINED, evidence_log
+from service.report_import import is_unclear, read_reports
+from service.review.desk import ReviewDesk
+from service.simulate import simulate
+
+app = typer.Typer(help="The shadow log.", no_args_is_help=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LogAddress:
+    """Where the log and its key are; the command line makes it from the settings."""
+
+    url: str
+    key: Path
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+DAYS_PER_MONTH = 30.4
+
+By = Annotated[str, typer.Option(help="Who does it; stands in the row.")]
+
+
+def _me() -> str:
+    return getpass.getuser()
+
+
+@app.command()
+def verify(context: typer.Context) -> None:
+    """Walk both chains from their first row to their last, and check what was purged."""
+    log: LogAddress = context.obj
+    signer = _signer(log) if log.key.exists() else None
+    reader = open_reader(context.obj.url)
+    reports = {table: reader.verify(table=table, signer=signer) for table in CHAINED}
+    for table, report in reports.items():
+        name = "" if table is CHAINED[0] else " of evidence"
+        typer.echo(f"{report.head.sequence} rows{name} hold, up to {report.head.digest}")
+        with reader.reading() as connection:
+            gap = find_gap(connection, table)
+        if gap is not None:
+            vouched = "not checked without the site key" if signer is None else "signed"
+            typer.echo(f"rows 1 to {gap.last}{name} were purged ({vouched})")
+    reader.close()
+    if not _tell_breaks(list(reports.values())):
+        raise typer.Exit(1)
+
+
+@app.command(name="simulate")
+def simulate_traffic(
+    context: typer.Context,
+    months: Annotated[float, typer.Option(min=0.1, max=60, help="How long.")] = 6,
+    per_day: Annotated[float, typer.Option(min=1, max=20_000, help="Radiographs a day.")] = 120,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same hospital.")] = 1,
+) -> None:
+    """Fill an empty log with drawn traffic, so that every review page is alive."""
+    written = fill(context.obj.url, months=months, per_day=per_day, seed=seed)
+    days = max(1, round(months * DAYS_PER_MONTH))
+    typer.echo(f"{written} radiographs over {days} days; open the review pages to see them")
+
+
+def fill(url: str, *, months: float, per_day: float, seed: int) -> int:
+    """Write drawn traffic up to now and its index, with a progress bar; tells how many."""
+    days = max(1, round(months * DAYS_PER_MONTH))
+    start = datetime.now(UTC) - timedelta(days=days)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("radiographs", total=days * per_day)
+        written = simulate(
+            url, start=start, days=days, per_day=per_day, seed=seed,
+            on_progress=lambda rows: progress.advance(task, rows),
+        )  # fmt: skip
+        task = progress.add_task("index", total=None)
+        with _open_index(url) as (index, _):
+            index.catch_up(lambda rows: progress.advance(task, rows))
+    return written
+
+
+@app.command(name="import-reports")
+def import_reports(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV; `docs/review.md` names its columns.")],
+    by: By = "",
+) -> None:
+    """Join radiologists' outcomes; identifiers become pseudonyms, and no text is kept."""
+    unclear = 0
+
+    def counted() -> Iterator[Evidence]:
+        nonlocal unclear
+        with file.open(encoding="utf-8-sig", newline="") as handle:
+            for told in read_reports(csv.DictReader(handle), _signer(context.obj), by or _me()):
+                unclear += is_unclear(told)
+                yield told
+
+    rows = _append(context.obj, counted())
+    typer.echo(f"{rows} reports, {unclear} of them unclear about a finding")
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(help="File to write.")],
+    file_format: Annotated[Format, typer.Option("--format", help="csv or parquet.")] = Format.CSV,
+    since: Annotated[datetime | None, typer.Option(help="Only rows from this time (UTC).")] = None,
+    by: By = "",
+) -> None:
+    """Write the rows out; the export itself is recorded."""
+    reader = open_reader(context.obj.url)
+    write = export_csv if file_format is Format.CSV else export_parquet
+    first = None if since is None else since.replace(tzinfo=UTC)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("rows", total=reader.count())
+        written = write(
+            reader, out, since=first, on_progress=lambda rows: progress.advance(task, rows)
+        )
+    reader.close()
+    body = {"rows": written, "format": file_format.value}
+    _append(context.obj, iter([Evidence(kind=Kind.EXPORT, actor=by or _me(), body=body)]))
+    typer.echo(f"{written} rows")
+
+
+@app.command()
+def lookup(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(prompt=True, help="Why; stands in the row.")],
+    kind: Annotated[
+        Identifier, typer.Option(help="What kind of identifier.")
+    ] = Identifier.ACCESSION,
+    by: By = "",
+) -> None:
+    """Find the rows of an identifier, asked without an echo; the question itself is recorded."""
+    if kind is Identifier.SCANNER:
+        raise typer.BadParameter("scanners are not recorded by pseudonym")
+    value = typer.prompt(kind.value, hide_input=True)
+    pseudonym = _signer(context.obj).pseudonymise(kind, value)
+    if pseudonym is None:
+        raise typer.BadParameter("an empty identifier")
+    reader = open_reader(context.obj.url)
+    with reader.reading() as connection:
+        found = find_by_pseudonym(connection, kind, pseudonym)
+    reader.close()
+    body = {"reason": reason, "kind": kind.value, "pseudonym": pseudonym, "matches": len(found)}
+    _append(context.obj, iter([Evidence(kind=Kind.LOOKUP, actor=by or _me(), body=body)]))
+    for entry_id, received_at in found:
+        typer.echo(f"{entry_id}  {received_at}")
+    typer.echo(f"{len(found)} rows", err=True)
+
+
+@app.command()
+def register(
+    context: typer.Context,
+    sensitivity: Annotated[
+        list[str] | None, typer.Option(help="For example pneumonia=0.9; may be repeated.")
+    ] = None,
+    specificity: Annotated[list[str] | None, typer.Option(help="Likewise.")] = None,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999)] = DEFAULT_CRITERIA.confidence,
+    evaluated: Annotated[float, typer.Option(min=0.01, max=0.999)] = DEFAULT_CRITERIA.evaluated,
+    by: By = "",
+) -> None:
+    """Write down what must hold before going live; only what comes later will count."""
+    asked = {told.finding: told for told in DEFAULT_CRITERIA.findings}
+    for name, pairs in (("sensitivity", sensitivity), ("specificity", specificity)):
+        for finding, target in map(_pair, pairs or []):
+            asked[finding] = FindingCriteria.model_validate(
+                asked[finding].model_dump() | {name: target}
+            )
+    criteria = Criteria(findings=tuple(asked.values()), confidence=confidence, evaluated=evaluated)
+    _append(
+        context.obj,
+        iter([Evidence(kind=Kind.CRITERIA, actor=by or _me(), body=criteria.as_body())]),
+    )
+    typer.echo(json.dumps(criteria.as_body(), indent=1))
+
+
+@app.command()
+def report(context: typer.Context) -> None:
+    """Print the go-live decision and what it rests on, as JSON."""
+    with _open_index(context.obj.url) as (index, reader):
+        index.catch_up()
+        decided = ReviewDesk(index=index, reader=reader).go_live()
+    if decided is None:
+        typer.echo("no criteria are registered, or no radiograph came: shadow register", err=True)
+        raise typer.Exit(1)
+    typer.echo(json.dumps(decided.as_json(), indent=1))
+    typer.echo(NOTICE, err=True)
+
+
+@app.command(name="purge")
+def purge_rows(
+    context: typer.Context,
+    keep_days: Annotated[int, typer.Option(help="Rows older than this go; at least 183.")],
+    confirm: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    by: By = "",
+) -> None:
+    """Delete rows whose time is over; leaves a signed gap that `verify` checks."""
+    if not confirm:
+        typer.confirm(f"delete every row older than {keep_days} days for good?", abort=True)
+    engine = open_engine(context.obj.url)
+    gone = purge(
+        engine, keep_days=keep_days, signer=_signer(context.obj), actor=by or _me(),
+        anchors=anchors_beside(context.obj.url),
+    )  # fmt: skip
+    engine.dispose()
+    for name, rows in gone.items():
+        typer.echo(f"{rows} rows of {name} purged")
+    if not gone:
+        typer.echo("no row is that old")
+
+
+@contextmanager
+def _open_index(url: str) -> Iterator[tuple[CaseIndex, Reader]]:
+    reader = open_reader(url)
+    index = open_case_index(url, reader)
+    try:
+        yield index, reader
+    finally:
+        index.close()
+        reader.close()
+
+
+def _append(log: LogAddress, rows: Iterator[Evidence]) -> int:
+    engine = open_engine(log.url)
+    migrate(engine)
+    columns = (evidence_columns(evidence) for evidence in rows)
+    written = sum(append_rows(engine, evidence_log, columns, anchors_beside(log.url)))
+    engine.dispose()
+    return written
+
+
+def _signer(log: LogAddress) -> Pseudonymiser:
+    return Pseudonymiser(load_or_create_key(log.key))
+
+
+def _tell_breaks(reports: list[VerifyReport]) -> bool:
+    names = ("row", "evidence row")
+    for name, report in zip(names, reports, strict=True):
+        if report.broken is not None:
+            typer.echo(f"{name} {report.broken.sequence}: {report.broken.fault}", err=True)
+    return all(report.is_whole for report in reports)
+
+
+def _pair(text: str) -> tuple[Finding, float]:
+    finding, _, target = text.partition("=")
+    try:
+        return Finding(finding), float(target)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}; expected for example pneumonia=0.9") from error

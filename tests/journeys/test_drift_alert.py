@@ -1,0 +1,125 @@
+"""A scanner changes; Prometheus notices, Alertmanager tells: what, and since when."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+import numpy as np
+import pytest
+
+from service.core.drift_reference import DRIFT_REFERENCE, write_reference
+from service.core.drift_shifts import parse_shift
+from tests.support.apps import running_service
+from tests.support.dashboards import dashboard_queries
+from tests.support.drift import draw_radiograph, tiny_reference
+from tests.support.models import TinyChoices, build_tiny_artifact
+from tests.support.monitoring import (
+    Receiver,
+    missing_programs,
+    query,
+    receiving,
+    running_alertmanager,
+    running_prometheus,
+    wait_for,
+)
+from tests.support.radiographs import dicom_bytes
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(missing_programs()),
+        reason=f"MONITORING IS NOT TESTED: {', '.join(missing_programs())} not installed "
+        "(Debian: apt-get install prometheus prometheus-alertmanager)",
+    ),
+]
+SCANNERS = {"STATION-1": "room-1", "STATION-2": "room-2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A service under traffic, watched by the real programs."""
+
+    service: str
+    prometheus: str
+    receiver: Receiver
+
+
+def send(service: str, station: str, seed: int, shift: str = "", software: str = "1.0") -> int:
+    """One DICOM file of a station; the status of its answer."""
+    radiograph = draw_radiograph(seed)
+    changed = parse_shift(shift).apply(radiograph) if shift else radiograph
+    tags = {
+        "StationName": station,
+        "SoftwareVersions": software,
+        "SOPInstanceUID": f"1.2.826.0.1.3680043.9.7777.2.{seed}",
+        "PatientID": f"PHANTOM-{seed}",
+    }
+    stored = (changed.grey // 16).astype(np.uint16)
+    body = dicom_bytes(stored, window=(2048, 4096), tags=tags)
+    return httpx.post(f"{service}/predict", content=body, timeout=60).status_code
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    files = {DRIFT_REFERENCE: write_reference(tiny_reference())}
+    store = build_tiny_artifact(folder / "store", TinyChoices(extra_files=files))
+    with (
+        running_service(store, folder, CXR_SCANNERS=json.dumps(SCANNERS)) as service,
+        receiving() as receiver,
+        running_alertmanager(folder, receiver.url) as alertmanager,
+        running_prometheus(folder, service.url, alertmanager) as prometheus,
+    ):
+        for seed in range(9000, 9030):
+            assert send(service.url, "STATION-1", seed) == 200
+            assert send(service.url, "STATION-2", seed + 500) == 200
+        httpx.post(f"{service.url}/predict", content=b"text")
+        for seed in range(9600, 9640):
+            assert send(service.url, "STATION-2", seed, "invert", "2.0") == 200
+        yield Site(service.url, prometheus, receiver)
+
+
+def test_alert_reaches_the_receiver_and_says_who_what_and_since_when(site: Site) -> None:
+    alert = wait_for(lambda: site.receiver.alert("CxrScannerDrift"), "the alert")
+
+    assert alert["labels"]["scanner"] == "room-2"
+    assert alert["labels"]["scalar"].startswith(("raw_", "input_", "score_", "feature_"))
+    text = alert["annotations"]["description"]
+    assert f"Scanner room-2: {alert['labels']['scalar']}" in text
+    assert f"since {datetime.now(UTC):%Y-%m-%d}" in text
+    assert "Looks like: invert" in text
+    assert alert["annotations"]["runbook_url"] == "docs/runbook.md#cxrscannerdrift"
+
+
+def test_neighbour_that_did_not_change_is_silent(site: Site) -> None:
+    wait_for(lambda: query(site.prometheus, "cxr_drift_ratio{scanner='room-2'} > 1"), "drift")
+
+    assert query(site.prometheus, "cxr_drift_ratio{scanner='room-1'} > 1") == []
+
+
+def test_new_software_is_counted(site: Site) -> None:
+    changes = "cxr_scanner_device_changes_total{scanner='room-2', part='software'} == 1"
+
+    assert wait_for(lambda: query(site.prometheus, changes), "the device change")
+
+
+@pytest.mark.parametrize(
+    ("panel", "expression"), [pytest.param(*found, id=found[0]) for found in dashboard_queries()]
+)
+def test_panel_returns_series_from_a_service_under_traffic(
+    site: Site, panel: str, expression: str
+) -> None:
+    assert wait_for(lambda: query(site.prometheus, expression), f"series for {panel}")
+
+
+def test_metrics_are_clean_for_promtool(site: Site) -> None:
+    exposition = httpx.get(f"{site.service}/metrics").content
+
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False
+    )
+
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
