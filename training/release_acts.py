@@ -46,9 +46,9 @@ from training.search import SEARCH, Search
 from training.soup import Members
 
 Record = TypeVar("Record")
-SHIPPED = (OOD_EVALUATION, AUDIT, EXPLANATION, MEMBERS, SEARCH, REPORT, DRIFT_REFERENCE)
-"""Files of a run that go into the version as they are, where they are there; the sheet of attention
-maps does not, since it shows patients."""
+SHIPPED = (OOD_EVALUATION, AUDIT, MEMBERS, SEARCH, REPORT, DRIFT_REFERENCE)
+"""Files of a run that go into the version as they are, where they are there; what
+`explain` wrote does not, since it shows patients."""
 
 
 @dataclass(frozen=True, slots=True)
