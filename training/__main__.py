@@ -10,9 +10,10 @@ def main() -> None:
     try:
         from training.cli import main as run  # noqa: PLC0415 - the service's environment has no torch
     except ModuleNotFoundError as error:
-        if error.name not in NEEDED:
+        missing = (error.name or "").split(".")[0]
+        if missing not in NEEDED:
             raise
-        sys.exit(f"cxr-train needs {error.name}: use the environment of requirements/dev.txt")
+        sys.exit(f"cxr-train needs {missing}: use the environment of requirements/dev.txt")
     run()
 
 

@@ -81,5 +81,6 @@ def workplace(
 
 def wide_console() -> Console:
     """A terminal as it is; anything else wide enough that no number is cut off."""
-    console = Console(quiet=not join_team().is_leader)
-    return console if console.is_terminal else Console(width=REPORT_COLUMNS)
+    is_quiet = not join_team().is_leader
+    console = Console(quiet=is_quiet)
+    return console if console.is_terminal else Console(width=REPORT_COLUMNS, quiet=is_quiet)

@@ -11,10 +11,14 @@ import pytest
 
 from tests.training.study_folders import FEW, tiny_toml, write_manifest_folder
 from training.checkpoint import WEIGHTS
+from training.config import read_config
+from training.data import Split, index_studies, load_dataset, select
 from training.distributed import Team, TeamMismatch, join_team
+from training.fit import fit
 from training.results import LOG
 
 ROOT = Path(__file__).parents[2]
+LONGER = {"epochs": 4, "samples_per_epoch": 480}
 
 
 @pytest.fixture(scope="module")
@@ -22,31 +26,42 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_manifest_folder(tmp_path_factory.mktemp("data"), FEW)
 
 
-def train(data: Path, folder: Path, *, processes: int, seed: int = 0) -> list[dict[str, float]]:
-    config = tiny_toml(folder.with_suffix(".toml"), epochs=4, samples_per_epoch=480)
-    config.write_text(f"seed = {seed}\n" + config.read_text())
-    words = ["-m", "training", "fit", "--config", str(config), "--models", str(folder)]
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *(launcher if processes > 1 else []), *words, "--data", str(data)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    folder.mkdir()
+def together(data: Path, folder: Path) -> list[float]:
+    """Validation losses of a run that two processes share."""
+    toml = tiny_toml(folder / "tiny.toml", **LONGER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+               "-m", "training", "fit", "--config", str(toml), "--models", str(folder),
+               "--data", str(data)]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("weights are in") == 1
-    return [json.loads(line) for line in (folder / "tiny" / LOG).read_text().splitlines()]
+    lines = (folder / "tiny" / LOG).read_text().splitlines()
+    return [json.loads(line)["val_loss"] for line in lines]
+
+
+def alone(data: Path, folder: Path, seed: int) -> list[float]:
+    """The same of one process."""
+    config = read_config(tiny_toml(folder / f"{seed}.toml", **LONGER))
+    config = config.model_copy(update={"seed": seed})
+    train, val = (
+        load_dataset(data, select(index_studies(data), split), config.preprocess)
+        for split in (Split.TRAIN, Split.VAL)
+    )
+    log = fit(config, train=train, val=val, folder=folder / f"alone-{seed}")
+    return [epoch.val_loss for epoch in log]
 
 
 def test_two_processes_train_as_well_as_one(tmp_path: Path, data: Path) -> None:
-    alone = [train(data, tmp_path / f"one-{seed}", processes=1, seed=seed) for seed in (0, 1, 2)]
-    together = train(data, tmp_path / "two", processes=2)
+    lasts = [alone(data, tmp_path, seed)[-1] for seed in (0, 1, 2)]
+    shared = together(data, tmp_path)
 
-    losses = [log[-1]["val_loss"] for log in alone]
-    noise = max(losses) - min(losses)
-    assert abs(together[-1]["val_loss"] - float(np.mean(losses))) <= 2 * noise
-    assert together[-1]["val_loss"] < together[0]["val_loss"]
-    assert (tmp_path / "two" / "tiny" / WEIGHTS).is_file()
+    noise = max(lasts) - min(lasts)
+    assert abs(shared[-1] - float(np.mean(lasts))) <= 2 * noise
+    assert shared[-1] < shared[0]
+    assert (tmp_path / "tiny" / WEIGHTS).is_file()
 
 
 def test_team_of_one_needs_no_launcher() -> None:

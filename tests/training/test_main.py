@@ -5,7 +5,13 @@ import sys
 
 WITHOUT_TORCH = """
 import sys
-sys.modules["torch"] = None
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NoTorch())
 sys.argv = ["cxr-train", "--help"]
 from training.__main__ import main
 main()
