@@ -33,7 +33,7 @@ class Answers:
                 "probabilities": by_finding(scores.probabilities),
                 "uncertainty": {
                     "tta_spread": by_finding(scores.tta_spread),
-                    "out_of_distribution": None,
+                    "out_of_distribution": scores.out_of_distribution,
                 },
                 "triage": _triage_body(triaged),
             }

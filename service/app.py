@@ -14,6 +14,7 @@ from service.api.docs import add_docs
 from service.api.middleware import RequestStory
 from service.api.problems import answer_problem
 from service.core.errors import CxrError
+from service.review.site import add_review
 from service.runtime import open_runtime
 from service.settings import Settings
 
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(predict.router)
     app.include_router(status.router)
     add_docs(app)
+    add_review(app, settings.server.host)
     app.add_middleware(RequestStory)
     for error in (CxrError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, answer_problem)

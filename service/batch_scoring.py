@@ -5,8 +5,6 @@ Axes: N images, C channels, S side.
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from service.core.errors import EngineFailed
 from service.core.inference import Scores, stack_pixels
 from service.core.radiograph import Pixels
@@ -36,7 +34,7 @@ def _score_all(score: ScoreBatch, batch: Sequence[Pixels]) -> Sequence[Scores]:
 
 def _checked(scores: Scores) -> Outcome:
     """A comparison with NaN is false: such scores would raise no flag, so they are no scores."""
-    if np.isfinite(scores.probabilities).all() and np.isfinite(scores.tta_spread).all():
+    if scores.is_finite:
         return scores
     return EngineFailed("the engine gave scores that are not numbers")
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from service.core.artifact import Artifact, OperatingPoint, digest_of
+from service.core.drift_scalars import GreySample
 from service.core.inference import Recipe, recipe_of
 from service.core.intake import sniff
+from service.core.ood import OodPoint
 from service.core.radiograph import Caution, DicomContext, FileFormat, Radiograph
 from service.core.scope import IntendedUse
 from service.core.triage import Priority
@@ -28,6 +30,7 @@ class ServedModel:
     intended_use: IntendedUse
     recipe: Recipe
     operating_points: tuple[OperatingPoint, ...]
+    out_of_distribution: OodPoint | None = None
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class Case:
         Time spent so far, by stage.
     scanner
         Alias out of the site's closed set.
+    sample
+        Some rows of the radiograph, for drift.
     outcome, reason, priority
         How it ended; None until its row is durable.
     """
@@ -57,6 +62,7 @@ class Case:
     dicom: DicomContext | None = field(default=None, repr=False)
     scanner: str = OTHER
     cautions: tuple[Caution, ...] = ()
+    sample: GreySample | None = field(default=None, repr=False)
     outcome: Outcome | None = None
     reason: str | None = None
     priority: Priority | None = None
@@ -101,6 +107,8 @@ def serve_model(artifact: Artifact) -> ServedModel:
     """Take from the manifest all that the pipeline obeys, each part stamped by its digest."""
     manifest = artifact.manifest
     points = [point.model_dump(mode="json") for point in manifest.operating_points]
+    ood = manifest.out_of_distribution
+    points += [ood.model_dump(mode="json")] if ood else []
     stamp = ModelStamp(
         name=manifest.name,
         version=manifest.version,
@@ -111,7 +119,8 @@ def serve_model(artifact: Artifact) -> ServedModel:
             canonical_json(manifest.preprocess.model_dump(mode="json")).encode()
         ),
     )
-    return ServedModel(stamp, manifest.intended_use, recipe_of(artifact), manifest.operating_points)
+    recipe = recipe_of(artifact)
+    return ServedModel(stamp, manifest.intended_use, recipe, manifest.operating_points, ood)
 
 
 def digest_of_grey(radiograph: Radiograph) -> str:

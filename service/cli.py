@@ -1,4 +1,4 @@
-"""`cxr-triage serve | demo | predict | model verify | shadow verify`."""
+"""`cxr-triage serve | demo | predict | model ... | shadow ...`."""
 
 import json
 import os
@@ -15,14 +15,15 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.progress import Progress
 
-from service import __version__, demo, offline
+from service import __version__, demo, drift_cli, model_cli, offline, shadow_cli
 from service.answers import NOTICE
 from service.app import create_app
 from service.core.artifact import Artifact, load_current
 from service.core.errors import CxrError
+from service.engine.base import Engine
 from service.engine.loading import open_engine
 from service.logs import set_up_logs
-from service.record import Mode, open_reader
+from service.record import Mode
 from service.server import build_server
 from service.settings import Settings, UnknownSetting, find_model_store, read_settings
 from service.tables import table_of
@@ -34,15 +35,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-model_app = typer.Typer(help="The model that serves.", no_args_is_help=True)
-shadow_app = typer.Typer(help="The shadow log.", no_args_is_help=True)
-app.add_typer(model_app, name="model")
-app.add_typer(shadow_app, name="shadow")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 REFUSED_EXIT = 2
 """Settings or model are not as they must be; nothing was started."""
+
+DEMO_PER_DAY = 60
+"""Radiographs of a drawn day; three months are ready in some seconds."""
 
 START_TIME_FIELD = 19
 """Place of `starttime` in /proc/self/stat, counted after the name of the process."""
@@ -112,6 +112,9 @@ def run_demo(
     host: Host = None,
     port: Port = None,
     once: Annotated[bool, typer.Option("--once", help="Stop after the answers.")] = False,
+    history: Annotated[
+        float, typer.Option(min=0, max=60, help="Months of drawn traffic for the review pages.")
+    ] = 0,
 ) -> None:
     """Serve, read a real chest radiograph in three formats, and show what came out."""
     settings = _with_options(read_settings(), host, port, Mode.LIVE)
@@ -121,6 +124,8 @@ def run_demo(
             update={"url": f"sqlite:///{folder}/shadow.db", "site_key_file": folder / "site.key"}
         )
         settings = settings.model_copy(update={"record": private})
+        if history:
+            shadow_cli.fill(private.url, months=history, per_day=DEMO_PER_DAY, seed=1)
         artifact = load_current(find_model_store(settings.model.store))
         console = Console()
         with demo.serving(create_app(settings), settings.server.host, settings.server.port) as at:
@@ -155,34 +160,41 @@ def predict(
     raise typer.Exit(1 if any(result.is_unreadable for result in results) else 0)
 
 
-@model_app.command(name="verify")
-def verify_model() -> None:
-    """Check every digest, then the golden scores on the engine that would serve."""
+def _address_model(context: typer.Context) -> None:
     settings = read_settings()
-    artifact = load_current(find_model_store(settings.model.store))
-    engine = open_engine(
+    context.obj = model_cli.ModelAddress(
+        find_model_store(settings.model.store), lambda artifact: _open(settings, artifact)
+    )
+
+
+def _address_log(context: typer.Context) -> None:
+    record = read_settings().record
+    context.obj = shadow_cli.LogAddress(record.url, record.site_key_file)
+
+
+def _address_drift(context: typer.Context) -> None:
+    """What the scanners send, against the model's reference."""
+    settings = read_settings()
+    context.obj = drift_cli.DriftAddress(
+        find_model_store(settings.model.store),
+        settings.record.site_key_file.parent,
+        settings.scanners,
+    )
+
+
+app.add_typer(model_cli.app, name="model", callback=_address_model)
+app.add_typer(shadow_cli.app, name="shadow", callback=_address_log)
+app.add_typer(drift_cli.app, name="drift", callback=_address_drift)
+
+
+def _open(settings: Settings, artifact: Artifact) -> Engine:
+    return open_engine(
         artifact,
         engine=settings.engine.name,
         device=settings.engine.device,
         threads=settings.engine.threads,
         cache_dir=settings.model.cache_dir,
     )
-    engine.close()
-    typer.echo(f"{artifact.reference} {artifact.digest}")
-    typer.echo(f"{len(artifact.files)} files as the manifest names them")
-    typer.echo(f"golden scores reproduced on {engine.name} ({engine.device})")
-
-
-@shadow_app.command(name="verify")
-def verify_shadow() -> None:
-    """Walk the chain of the shadow log from its first row to its last."""
-    reader = open_reader(read_settings().record.url)
-    report = reader.verify()
-    reader.close()
-    typer.echo(f"{report.head.sequence} rows hold, up to {report.head.digest}")
-    if report.broken is not None:
-        typer.echo(f"row {report.broken.sequence}: {report.broken.fault}", err=True)
-        raise typer.Exit(1)
 
 
 def _with_options(
@@ -218,13 +230,7 @@ def _banner(settings: Settings, artifact: Artifact, port: int, ready_seconds: fl
 
 def _score_with_progress(settings: Settings, found: Sequence[Path]) -> list[offline.FileResult]:
     artifact = load_current(find_model_store(settings.model.store))
-    engine = open_engine(
-        artifact,
-        engine=settings.engine.name,
-        device=settings.engine.device,
-        threads=settings.engine.threads,
-        cache_dir=settings.model.cache_dir,
-    )
+    engine = _open(settings, artifact)
     reader = offline.OfflineReader(
         artifact=artifact, engine=engine, decode_threads=settings.decode.threads
     )

@@ -175,7 +175,9 @@ def _report(console: Console, bodies: list[dict[str, Any]]) -> bool:
 
 def _say_next(console: Console, at: Address, film: Film) -> None:
     for line in (
-        f"try it yourself    {at.url}/docs",
+        f"try it yourself    {at.url}/",
+        f"review the log     {at.url}/review",
+        f"the API            {at.url}/docs",
         f"your own file      curl -F file=@{film.path} {at.url}/predict",
         f"attention map      curl -F file=@{film.path} -o attention.png {at.url}/explain",
         f"metrics            {at.url}/metrics",

@@ -19,6 +19,7 @@ from service.record import (
     Pseudonyms,
     Record,
     Upload,
+    age_band_of,
 )
 
 RETRY_SECONDS = 10.0
@@ -141,6 +142,7 @@ class Ledger:
             input_digest=case.input_digest,
             pixel_digest=case.pixel_digest,
             scanner_alias=case.scanner,
+            age_band=age_band_of(case.dicom.age_years if case.dicom else None),
             pseudonyms=self._pseudonyms(case),
             model=self._model,
             probabilities=probabilities,

@@ -3,8 +3,9 @@
 Labels are closed sets that exist at zero from the start; what does not fit is counted as `other`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import product
 from typing import Final
 
 from prometheus_client import (
@@ -20,6 +21,7 @@ from prometheus_client import (
 
 from service.core.findings import ABNORMAL, FINDINGS
 from service.core.radiograph import FileFormat
+from service.core.scope import IMAGE_CHECKS
 from service.core.triage import Priority, Triage
 
 OTHER: Final = "other"
@@ -29,7 +31,10 @@ STAGE_BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 )  # fmt: skip
 IMAGE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+UNUSUAL_BUCKETS: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999, 1)
 RATIO_BUCKETS: Final = tuple(step / 10 for step in range(1, 11))
+MODEL_WARNINGS: Final = ("OUT_OF_DISTRIBUTION",)
+"""Warnings that the model's own scores raise: they tell part of the priority."""
 BYTE_BUCKETS: Final = (1e4, 1e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 1e9)
 
 
@@ -48,6 +53,15 @@ class Ending(StrEnum):
     """The client left."""
     FAILED = "failed"
     """Our fault (500)."""
+
+
+class CandidateEnding(StrEnum):
+    """How the silent candidate dealt with one upload."""
+
+    SCORED = "scored"
+    DROPPED = "dropped"
+    """There was no capacity for it."""
+    FAILED = "failed"
 
 
 class Metrics:
@@ -87,6 +101,7 @@ class Metrics:
         self._declare_answers(reasons, warnings)
         self._declare_pixels(scanners)
         self._declare_state()
+        self._declare_candidate()
 
     def exposition(self) -> bytes:
         """Text format for `GET /metrics`."""
@@ -106,10 +121,26 @@ class Metrics:
 
     def count_warnings(self, codes: Iterable[str]) -> None:
         """Count the cautions of one radiograph."""
-        for code in codes:
+        untold = () if self._tells_results else MODEL_WARNINGS
+        for code in (code for code in codes if code not in untold):
             self.warnings.labels(self._known("warnings", code)).inc()
 
-    def count_triage(self, triaged: Triage, probabilities: Mapping[str, float]) -> None:
+    def count_image_checks(self, scanner: str, codes: Collection[str], reason: str | None) -> None:
+        """Count what the picture said of one radiograph; another reason came before its checks."""
+        alias = scanner if scanner in self._scanners else OTHER
+        for check, doubts in IMAGE_CHECKS.items():
+            if reason in doubts:
+                self.image_checks.labels(check, "refused", alias).inc()
+            elif reason is None:
+                doubted = "passed" if doubts.isdisjoint(codes) else "doubted"
+                self.image_checks.labels(check, doubted, alias).inc()
+
+    def count_triage(
+        self,
+        triaged: Triage,
+        probabilities: Mapping[str, float],
+        out_of_distribution: float | None = None,
+    ) -> None:
         """Count the place in the reading list, the flags that gave it, and the scores behind."""
         if not self._tells_results:
             return
@@ -118,6 +149,12 @@ class Metrics:
             self.flags.labels(flag.finding.value).inc()
         for finding, probability in probabilities.items():
             self.probabilities.labels(finding).observe(probability)
+        if out_of_distribution is not None:
+            self.out_of_distribution.observe(out_of_distribution)
+
+    def count_candidate(self, ending: CandidateEnding) -> None:
+        """Count one upload that was offered to the candidate."""
+        self.candidate_radiographs.labels(ending.value).inc()
 
     def observe_seconds(self, seconds: Mapping[str, float]) -> None:
         """Add the stages of one request."""
@@ -125,7 +162,7 @@ class Metrics:
             self.stage_seconds.labels(stage).observe(taken)
 
     def observe_pixels(
-        self, scanner: str, *, raw: Mapping[str, float], model_input: Mapping[str, float]
+        self, scanner: str, raw: Mapping[str, float], model_input: Mapping[str, float]
     ) -> None:
         """Add one radiograph's grey statistics, before and after preprocessing, all in 0..1."""
         alias = scanner if scanner in self._scanners else OTHER
@@ -188,8 +225,25 @@ class Metrics:
             "cxr_probability_ratio", "Calibrated probabilities of evaluated radiographs.",
             RATIO_BUCKETS, finding=FINDINGS,
         )  # fmt: skip
+        self.out_of_distribution = self._histogram(
+            "cxr_out_of_distribution_ratio",
+            "Share of real radiographs that are less unusual than an evaluated one.",
+            UNUSUAL_BUCKETS,
+        )
+
+    def _declare_candidate(self) -> None:
+        self.candidate_radiographs = self._counter(
+            "cxr_candidate_radiographs", "Uploads offered to the candidate, by how they ended.",
+            "outcome", CandidateEnding,
+        )  # fmt: skip
 
     def _declare_pixels(self, scanners: Sequence[str]) -> None:
+        self.image_checks = Counter(
+            "cxr_image_checks", "What the picture itself said of a radiograph, by check.",
+            ["check", "outcome", "scanner"], registry=self._registry,
+        )  # fmt: skip
+        for labels_at_zero in product(IMAGE_CHECKS, ("passed", "doubted", "refused"), scanners):
+            self.image_checks.labels(*labels_at_zero)
         labels = {"scanner": scanners, "statistic": STATISTICS}
         self.raw_pixels = self._histogram(
             "cxr_raw_pixel_intensity_ratio",

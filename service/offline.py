@@ -7,14 +7,15 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from service.answers import by_finding
 from service.core.artifact import Artifact
 from service.core.errors import IntakeError, NotEvaluated
-from service.core.inference import recipe_of, score_batch, stack_pixels
+from service.core.inference import Scores, recipe_of, score_batch, stack_pixels
 from service.core.intake import read_radiograph, sniff
+from service.core.ood import check_distribution
 from service.core.preprocess import preprocess
 from service.core.radiograph import Pixels
 from service.core.scope import check_scope
@@ -37,6 +38,7 @@ class FileResult:
     code: str | None = None
     detail: str | None = None
     probabilities: dict[str, float] | None = None
+    out_of_distribution: float | None = None
     priority: str | None = None
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -94,41 +96,35 @@ class OfflineReader:
     def _score(self, chunk: Sequence[_Decoded]) -> Iterator[FileResult]:
         scored = self._score_readable([item.pixels for item in chunk if item.pixels is not None])
         for item in chunk:
-            yield _failed(item) if item.pixels is None else next(scored)(item)
+            yield _failed(item) if item.pixels is None else self._judge(item, *next(scored))
 
-    def _score_readable(self, pixels: list[Pixels]) -> Iterator["_Finish"]:
+    def _score_readable(self, pixels: list[Pixels]) -> Iterator[tuple[Scores, float]]:
+        """Scores and each one's share of the time."""
         if not pixels:
             return
         started = time.perf_counter()
         scores_n = score_batch(stack_pixels(pixels), self._engine.forward, self._recipe)
         share_seconds = (time.perf_counter() - started) / len(pixels)
         for scores in scores_n:
-            triaged = triage(scores, self._manifest.operating_points)
-            yield _Finish(
-                by_finding(scores.probabilities),
-                triaged.priority.value,
-                tuple(flag.finding.value for flag in triaged.flags),
-                share_seconds,
-            )
+            yield scores, share_seconds
 
-
-@dataclass(frozen=True, slots=True)
-class _Finish:
-    probabilities: dict[str, float]
-    priority: str
-    flags: tuple[str, ...]
-    seconds: float
-
-    def __call__(self, item: _Decoded) -> FileResult:
+    def _judge(self, item: _Decoded, scores: Scores, score_seconds: float) -> FileResult:
+        ood, seconds = self._manifest.out_of_distribution, item.seconds + score_seconds
+        try:
+            cautions = check_distribution(scores.out_of_distribution, ood)
+        except NotEvaluated as refusal:
+            return _failed(replace(item, failure=refusal, seconds=seconds))
+        triaged = triage(scores, self._manifest.operating_points, ood)
         return FileResult(
             file=str(item.path),
             file_format=item.file_format,
             status="evaluated",
-            probabilities=self.probabilities,
-            priority=self.priority,
-            flags=self.flags,
-            warnings=item.warnings,
-            seconds=item.seconds + self.seconds,
+            probabilities=by_finding(scores.probabilities),
+            out_of_distribution=scores.out_of_distribution,
+            priority=triaged.priority.value,
+            flags=tuple(flag.finding.value for flag in triaged.flags),
+            warnings=(*item.warnings, *(caution.code for caution in cautions)),
+            seconds=seconds,
         )
 
 

@@ -13,14 +13,17 @@ from service.answers import Answers, Body, by_finding
 from service.batcher import Batcher
 from service.case import Case, ServedModel
 from service.core.attention import Overlay, draw_backdrop, overlay_attention
+from service.core.drift_scalars import sample_radiograph
 from service.core.errors import DeadlineExceeded, NotEvaluated, ReplayConflict
 from service.core.findings import Finding
+from service.core.inference import Scores
 from service.core.intake import IntakeLimits, read_radiograph
+from service.core.ood import check_distribution
 from service.core.preprocess import preprocess
 from service.core.radiograph import Pixels, Radiograph
 from service.core.scope import check_scope
 from service.core.triage import triage
-from service.intensity import input_statistics, raw_statistics
+from service.drift_monitor import DriftMonitor, Sighting
 from service.ledger import AnsweredBefore, Ledger
 from service.metrics import Metrics
 from service.scanners import Scanners
@@ -51,6 +54,7 @@ class Pipeline:
         ledger: Ledger,
         scanners: Scanners,
         metrics: Metrics,
+        drift: DriftMonitor,
         clock: Callable[[], float],
     ) -> None:
         self._model = model
@@ -61,6 +65,7 @@ class Pipeline:
         self._ledger = ledger
         self._scanners = scanners
         self._metrics = metrics
+        self._drift = drift
         self._clock = clock
 
     async def answer(self, case: Case) -> Body:
@@ -96,6 +101,7 @@ class Pipeline:
             pixels = await self._off_loop(self._prepare, case, radiograph)
             del radiograph
             scored = await self._batcher.submit(pixels, deadline=case.deadline)
+            check_distribution(scored.scores.out_of_distribution, self._model.out_of_distribution)
             return await self._off_loop(overlay_attention, backdrop, scored.scores, finding)
 
     async def _settle(self, case: Case) -> Body:
@@ -113,20 +119,25 @@ class Pipeline:
             radiograph = await self._off_loop(self._read, case)
             await self._ledger.look_up(case)
             pixels = await self._off_loop(self._prepare, case, radiograph)
-            await self._off_loop(self._watch, case, radiograph, pixels)
         del radiograph  # its grey levels must not wait in the queue: they are most of the memory
         scored = await self._batcher.submit(pixels, deadline=case.deadline)
         case.seconds |= {"queue": scored.queue_seconds, "inference": scored.inference_seconds}
-        triaged = triage(scored.scores, self._model.operating_points)
+        ood = self._model.out_of_distribution
+        case.cautions += check_distribution(scored.scores.out_of_distribution, ood)
+        triaged = triage(scored.scores, self._model.operating_points, ood)
         body = self._answers.evaluated(case, scored.scores, triaged)
         await self._ledger.write_evaluated(case, scored.scores, triaged, body)
-        self._metrics.count_triage(triaged, by_finding(scored.scores.probabilities))
+        self._metrics.count_triage(
+            triaged, by_finding(scored.scores.probabilities), scored.scores.out_of_distribution
+        )
+        self._watch(case, pixels=pixels, scores=scored.scores)
         return self._answers.sent(case, body)
 
     async def _set_aside(self, case: Case, refusal: NotEvaluated) -> Body:
         body = self._answers.not_evaluated(case, refusal)
         await self._ledger.write_not_evaluated(case, refusal.reason, body)
         self._metrics.count_not_evaluated(refusal.reason)
+        self._watch(case, reason=refusal.reason)
         return self._answers.sent(case, body)
 
     async def _repeat(self, case: Case, earlier: AnsweredBefore) -> Body:
@@ -142,14 +153,25 @@ class Pipeline:
 
     def _prepare(self, case: Case, radiograph: Radiograph) -> Pixels:
         """Radiograph -> Pixels, if it is inside the intended use."""
+        case.sample = sample_radiograph(radiograph)
         case.cautions += check_scope(radiograph, self._model.intended_use)
         return preprocess(radiograph, self._model.recipe.preprocess)
 
-    def _watch(self, case: Case, radiograph: Radiograph, pixels: Pixels) -> None:
-        """Grey levels, before and after preprocessing, into the statistics of their scanner."""
-        self._metrics.observe_pixels(
-            case.scanner, raw=raw_statistics(radiograph), model_input=input_statistics(pixels)
-        )
+    def _watch(
+        self,
+        case: Case,
+        *,
+        pixels: Pixels | None = None,
+        scores: Scores | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Hand what drift looks at to its own thread."""
+        self._drift.observe(
+            Sighting(
+                scanner=case.scanner, seconds=case.received_at.timestamp(), sample=case.sample,
+                dicom=case.dicom, pixels=pixels, scores=scores, reason=reason,
+            )
+        )  # fmt: skip
 
     async def _off_loop(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, work, *args)

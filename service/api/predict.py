@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.background import BackgroundTask
 
 from service.api.dependencies import OpenRuntime
 from service.api.middleware import ClientGone
@@ -77,12 +78,21 @@ async def predict(
     request: Request, runtime: OpenRuntime, deadline_ms: DeadlineMs = None
 ) -> Response:
     """Read one chest radiograph and say how soon to open it."""
-    async with _case_of(request, runtime, deadline_ms) as case:
+    async with case_of(request, runtime, deadline_ms) as case:
         try:
-            body = await finish_unless_gone(request, runtime.pipeline.answer(case))
+            body = await finish_unless_gone(request, runtime.answer(case))
         finally:
             runtime.count_upload(case)
-    return JSONResponse(body, 202 if runtime.mode is Mode.SHADOW else 200)
+    return JSONResponse(
+        body,
+        202 if runtime.mode is Mode.SHADOW else 200,
+        background=BackgroundTask(_follow_up, runtime, case),
+    )
+
+
+async def _follow_up(runtime: Runtime, case: Case) -> None:
+    """Runs on the event loop, once the last byte of the answer is sent."""
+    runtime.after_answer(case)
 
 
 @router.post(
@@ -109,8 +119,8 @@ async def explain(
     """Draw where the evidence for a finding lies. It colours evidence, it outlines no lesion."""
     if runtime.mode is Mode.SHADOW:
         raise ShadowMode("in shadow mode no prediction is shown, and the map would show one")
-    async with _case_of(request, runtime, deadline_ms) as case:
-        overlay = await finish_unless_gone(request, runtime.pipeline.explain(case, finding))
+    async with case_of(request, runtime, deadline_ms) as case:
+        overlay = await finish_unless_gone(request, runtime.explain(case, finding))
     model = runtime.model.stamp
     headers = {"X-Finding": overlay.finding.value, "X-Model": f"{model.name}/{model.version}"}
     return Response(overlay.png, headers=headers, media_type="image/png")
@@ -143,7 +153,7 @@ async def _until_gone(request: Request) -> None:
 
 
 @asynccontextmanager
-async def _case_of(
+async def case_of(
     request: Request, runtime: Runtime, deadline_ms: int | None
 ) -> AsyncIterator[Case]:
     """Hold a place for one upload, read it, and tell the log line how it went."""

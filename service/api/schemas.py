@@ -30,7 +30,8 @@ class Uncertainty(_Body):
         description="Standard deviation of the probability over the augmented views."
     )
     out_of_distribution: float | None = Field(
-        description="Distance from the training images; null where the model states none."
+        description="Share of real radiographs that are less unusual than this image, 0 to 1; "
+        "null where the model has no detector."
     )
 
 

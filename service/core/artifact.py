@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from service.core.errors import ArtifactInvalid, ArtifactMissing, DigestMismatch
 from service.core.findings import ABNORMAL, FINDINGS, Finding
+from service.core.ood import OOD, OodPoint
 from service.core.preprocess import PreprocessSpec
 from service.core.radiograph import Pixels
 from service.core.scope import IntendedUse
@@ -145,6 +146,7 @@ class Manifest(_Frozen):
     views: Annotated[tuple[TtaView, ...], Field(min_length=1)]
     calibration: Calibration
     operating_points: tuple[OperatingPoint, ...]
+    out_of_distribution: OodPoint | None = None
     intended_use: IntendedUse
     tolerance: Tolerance
     provenance: Provenance
@@ -163,6 +165,9 @@ class Manifest(_Frozen):
                 raise ValueError(f"files does not name {name}")
         if any(Path(name).name != name for name in self.files):
             raise ValueError("files holds a name that is not a plain file name")
+        tuned_for = self.files[WEIGHTS].sha256 if OOD in self.files else None
+        if getattr(self.out_of_distribution, "weights_digest", None) != tuned_for:
+            raise ValueError(f"{OOD} and out_of_distribution go together, and with the weights")
         self._check_operating_points(self.files[WEIGHTS].sha256)
         return self
 

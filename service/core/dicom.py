@@ -2,13 +2,12 @@
 
 Each step lives beside this file: `dicom_layout` (bytes), `dicom_tags` (values), `dicom_format`
 (Image Pixel module), `dicom_pixels` and `dicom_codecs` (words), `dicom_lut` (brightness),
-`polarity`, `dicom_context` (what scope and record need).
+`dicom_padding`, `polarity`, `dicom_context` (what scope and record need).
 """
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.core.dicom_codecs import LOSSY
 from service.core.dicom_context import read_context
@@ -22,6 +21,7 @@ from service.core.dicom_lut import (
     stored_values,
     to_table,
 )
+from service.core.dicom_padding import Padding, find_padding
 from service.core.dicom_pixels import grey_levels, read_words
 from service.core.dicom_tags import Tags, read_tags
 from service.core.errors import IntakeError, NoPixelData, NotEvaluated, UnsupportedPixelFormat
@@ -32,8 +32,6 @@ from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00")
 _REQUIRED_WITHOUT_PREAMBLE = ("SOPClassUID", "Modality", "Rows")
-
-Padding = NDArray[np.bool_] | None
 
 
 def looks_like_dicom(body: bytes) -> bool:
@@ -112,12 +110,12 @@ def _loss_caution(layout: Layout, tags: Tags) -> tuple[Caution, ...]:
 def _render_grey(words: Words, layout: Layout, pixel_format: PixelFormat, tags: Tags) -> Rendered:
     """Modality, VOI and polarity as one table over the stored words."""
     values = stored_values(pixel_format)
-    padding = _find_padding(words, values, pixel_format, tags)
+    padding, cautions = find_padding(words, values, pixel_format, tags)
     levels = apply_modality(values, tags)
     brightness = apply_voi(levels, tags, lambda: count_words(words, padding, values.size))
     polarity, polarity_source = read_polarity(tags)
     grey = look_up(words, to_table(brightness.levels, inverted=polarity is Polarity.INVERTED))
-    cautions = brightness.cautions
+    cautions += brightness.cautions
     if polarity is Polarity.UNDECIDED:
         grey, caution = _settle_polarity(grey)
         cautions += (caution,)
@@ -147,30 +145,3 @@ def _render_colour(words: Words, layout: Layout, pixel_format: PixelFormat, tags
             raise NotEvaluated("DERIVED_IMAGE", "a coloured secondary capture") from None
         raise
     return widen(levels), None, ("COLOUR", "NONE"), ()
-
-
-def _find_padding(
-    words: Words, values: NDArray[np.int64], pixel_format: PixelFormat, tags: Tags
-) -> Padding:
-    """Pixels within Pixel Padding Value .. Range Limit (PS3.3 C.7.5.1.1.2); None if there are none.
-
-    The limits are stored values. One that Bits Stored cannot express is compared with the whole
-    word, where some senders put it beside the bits of the picture.
-    """
-    first = tags.integer("PixelPaddingValue")
-    if first is None:
-        return None
-    last = tags.integer("PixelPaddingRangeLimit")
-    limits = sorted((first, first if last is None else last))
-    word_range = 1 << pixel_format.bits_allocated
-    if pixel_format.signed:
-        limits = sorted(
-            limit - word_range if limit >= word_range // 2 else limit for limit in limits
-        )
-    is_expressible = values.min() <= limits[0] and limits[1] <= values.max()
-    compared = values if is_expressible else np.arange(word_range)
-    is_padding = (compared >= limits[0]) & (compared <= limits[1])
-    if not is_padding.any():
-        return None
-    padding = look_up(words, is_padding.astype(np.uint16)).astype(np.bool_)
-    return padding if padding.any() else None

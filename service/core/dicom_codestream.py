@@ -35,7 +35,6 @@ class JpegParts:
 
     process: int
     promise: Promise
-    frame: bytes
     tables: tuple[tuple[int, bytes], ...]
     scan: bytes
     entropy: bytes
@@ -67,7 +66,7 @@ def split_jpeg(codestream: bytes) -> JpegParts:
     if end < offset:
         raise PixelDataDamaged("the JPEG codestream ends without its end-of-image marker")
     promise = _read_frame(frame)
-    return JpegParts(process, promise, frame, tuple(tables), segment, codestream[offset:end])
+    return JpegParts(process, promise, tuple(tables), segment, codestream[offset:end])
 
 
 def read_jpeg_2000(codestream: bytes) -> Promise:

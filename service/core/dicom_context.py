@@ -58,6 +58,7 @@ def read_context(tags: Tags, *, transfer_syntax_uid: str) -> DicomContext:
         window_source="",
         spacing_mm=read_spacing_mm(tags),
         burned_in_annotation=tags.text("BurnedInAnnotation").upper() == "YES",
+        patient_orientation=tuple(value.upper() for value in tags.texts("PatientOrientation")),
         manufacturer=tags.text("Manufacturer"),
         model_name=tags.text("ManufacturerModelName"),
         station_name=tags.text("StationName"),

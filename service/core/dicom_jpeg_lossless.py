@@ -1,54 +1,70 @@
-"""JPEG Lossless (process 14) codestream -> samples, in numpy.
+"""JPEG Lossless (process 14) codestream -> samples, by libjpeg-turbo, checked for wholeness.
 
-Own code, because GDCM 3.2.6, the only permissive decoder among our requirements, aborts or
-segfaults the process on damaged headers, and fills a cut scan with zeros without a word (both
-measured). This one is strict: a code that does not exist, or a scan that ends too early or too
-late, is damage.
-
-The code length at every bit position is looked up at once; only the walk from one code to the next
-is a loop.
+libjpeg survives anything that it is given, and fills what is missing or cannot be decoded without
+a word. Because the process is lossless, the samples tell how many bits they were coded in: a scan
+that is any shorter or longer has been cut or has gone out of step, and is damage.
 
 References
 ----------
 ITU-T T.81 annex H (lossless mode), annex C (Huffman tables).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Final
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.dicom_codestream import DHT, DRI, JpegParts
+from service.core.dicom_codestream import DHT, DRI, JpegParts, split_jpeg
 from service.core.errors import PixelDataDamaged, UnsupportedPixelFormat
 
-_CHUNK_BYTES = 1 << 18
-"""Entropy bytes looked up at once: bounds the memory, 2 bytes per bit."""
+Samples = NDArray[np.uint16]
 
-_PAD_BYTES = 8
-_INVALID = 255
+_BLOCK_ROWS = 64
+"""Rows measured at once; their differences stay in the cache."""
+
+_NO_CODE = 1 << 20
+"""Bits of a difference that the table has no code for: more than any scan has left."""
+
 _FULL_CATEGORY = 16
 """Difference 32768; the only category without extra bits (T.81 H.1.2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Codes:
-    """Per 16-bit window: bits of the code, its category, and both together (`_INVALID` if none)."""
-
-    code_bits: NDArray[np.uint8]
-    categories: NDArray[np.uint8]
-    steps: NDArray[np.uint8]
-
-
-def decode_jpeg_lossless(parts: JpegParts) -> NDArray[np.uint16]:
+def decode_jpeg_lossless(codestream: bytes) -> NDArray[np.uint8 | np.uint16]:
     """Decode one grey frame.
+
+    Returns
+    -------
+    (H, W), as wide as the precision asks for.
 
     Raises
     ------
     UnsupportedPixelFormat
         Several components, restart intervals or a point transform.
     PixelDataDamaged
-        The tables or the scan contradict the standard.
+        The tables or the scan contradict the standard, or the scan has another length than the
+        samples that were decoded from it.
     """
+    parts = split_jpeg(codestream)
+    cost = _check_scan(parts)
+    try:
+        decoded: NDArray[np.uint8 | np.uint16] = imagecodecs.jpeg8_decode(codestream)
+    except (RuntimeError, ValueError):
+        raise PixelDataDamaged("the JPEG Lossless codestream does not decode") from None
+    samples = decoded.astype(np.uint16, copy=False)
+    if samples.shape != (parts.promise.rows, parts.promise.columns):
+        raise PixelDataDamaged("the JPEG Lossless scan does not decode to the size it states")
+    coded_bits = _measure(samples, parts.promise.precision, parts.scan[3], cost)
+    scan_bits = 8 * (len(parts.entropy) - parts.entropy.count(b"\xff\x00"))
+    # Encoders pad the last byte with ones, never a whole byte.
+    if not 0 <= scan_bits - coded_bits < 16 or int(samples.max()) >> parts.promise.precision:
+        raise PixelDataDamaged("the JPEG Lossless scan does not hold the samples that it should")
+    return decoded
+
+
+def _check_scan(parts: JpegParts) -> NDArray[np.uint32]:
+    """Refuse what is not decoded here; returns the bits of each difference."""
     promise, scan = parts.promise, parts.scan
     if promise.samples != 1 or any(marker == DRI for marker, _ in parts.tables):
         raise UnsupportedPixelFormat("JPEG Lossless with several components or restart intervals")
@@ -56,10 +72,9 @@ def decode_jpeg_lossless(parts: JpegParts) -> NDArray[np.uint16]:
         raise PixelDataDamaged("the JPEG Lossless scan header is invalid")
     if scan[5] != 0:
         raise UnsupportedPixelFormat("JPEG Lossless with a point transform")
-    codes = _build_codes(_pick_table(parts, scan[2] >> 4))
-    differences = _decode_differences(parts.entropy, codes, promise.rows * promise.columns)
-    shaped = differences.reshape(promise.rows, promise.columns)
-    return _undo_prediction(shaped, predictor=scan[3], precision=promise.precision)
+    if parts.entropy.count(b"\xff") != parts.entropy.count(b"\xff\x00"):
+        raise PixelDataDamaged("a marker interrupts the JPEG Lossless scan")
+    return _count_bits(*_pick_table(parts, scan[2] >> 4))
 
 
 def _pick_table(parts: JpegParts, wanted: int) -> tuple[bytes, bytes]:
@@ -78,136 +93,51 @@ def _pick_table(parts: JpegParts, wanted: int) -> tuple[bytes, bytes]:
     return found
 
 
-def _build_codes(table: tuple[bytes, bytes]) -> _Codes:
-    """Canonical Huffman codes (T.81 C.2) as a table over the next 16 bits."""
-    counts, categories = table
-    code_bits = np.zeros(1 << 16, np.uint8)
-    category_of = np.zeros(1 << 16, np.uint8)
-    steps = np.full(1 << 16, _INVALID, np.uint8)
-    start, used = 0, 0
-    for bits, count in enumerate(counts, start=1):
-        for category in categories[used : used + count]:
-            stop = start + (1 << (16 - bits))
-            if stop > 1 << 16:
-                raise PixelDataDamaged("the JPEG Lossless Huffman table is overfull")
-            extra = 0 if category == _FULL_CATEGORY else category
-            code_bits[start:stop], category_of[start:stop] = bits, category
-            steps[start:stop] = bits + extra
-            start = stop
-        used += count
-    return _Codes(code_bits, category_of, steps)
+def _count_bits(counts: bytes, categories: bytes) -> NDArray[np.uint32]:
+    """Bits of code and extra bits for each difference modulo 65536 (T.81 table H.2)."""
+    code_bits = np.repeat(np.arange(1, 17), list(counts))
+    of_category = np.full(_FULL_CATEGORY + 1, _NO_CODE, np.uint32)
+    for category, bits in zip(categories, code_bits.tolist(), strict=True):
+        extra = 0 if category == _FULL_CATEGORY else category
+        of_category[category] = min(int(of_category[category]), bits + extra)
+    differences = np.arange(1 << 16, dtype=np.int64).astype(np.uint16).view(np.int16)
+    magnitudes = np.abs(differences.astype(np.int64))
+    return of_category[np.frexp(magnitudes.astype(np.float64))[1]]
 
 
-def _decode_differences(entropy: bytes, codes: _Codes, count: int) -> NDArray[np.int32]:
-    """All Huffman-coded differences of the scan, in order."""
-    if b"\xff" in entropy.replace(b"\xff\x00", b""):
-        raise PixelDataDamaged("a marker interrupts the JPEG Lossless scan")
-    octets = np.frombuffer(entropy.replace(b"\xff\x00", b"\xff") + bytes(_PAD_BYTES), np.uint8)
-    size = octets.size - _PAD_BYTES
-    differences = np.empty(count, np.int32)
-    done, position, last_bit = 0, 0, 0
-    for chunk in range(0, size, _CHUNK_BYTES):
-        window = octets[chunk : min(chunk + _CHUNK_BYTES, size) + _PAD_BYTES]
-        found, position = _decode_chunk(window, codes, position, count - done)
-        differences[done : done + found.size] = found
-        done += found.size
-        last_bit = chunk * 8 + position
-        position -= 8 * (window.size - _PAD_BYTES)
-        if done == count:
-            break
-    # Encoders pad the last byte with ones, never a whole byte.
-    if done < count or not 0 <= size * 8 - last_bit < 16:
-        raise PixelDataDamaged("the JPEG Lossless scan does not hold the samples that it should")
-    return differences
+def _measure(samples: Samples, precision: int, predictor: int, cost: NDArray[np.uint32]) -> int:
+    """Bits that these samples take when they are coded with this table."""
+    start = np.uint16(1 << (precision - 1))
+    bits = int(cost[np.diff(samples[0], prepend=start)].sum(dtype=np.int64))
+    for above in range(0, samples.shape[0] - 1, _BLOCK_ROWS):
+        differences = _differences(samples[above : above + _BLOCK_ROWS + 1], predictor)
+        bits += int(np.take(cost, differences).sum(dtype=np.int64))
+    return bits
 
 
-def _decode_chunk(
-    window: NDArray[np.uint8], codes: _Codes, first: int, most: int
-) -> tuple[NDArray[np.int32], int]:
-    """Differences whose codes begin in this chunk, and the bit behind the last of them."""
-    padded = window.astype(np.uint32)
-    words = (padded[:-3] << 24 | padded[1:-2] << 16 | padded[2:-1] << 8 | padded[3:]).astype(
-        np.uint32, copy=False
-    )
-    ends = window.size - _PAD_BYTES
-    steps = np.empty((ends, 8), np.uint8)
-    for bit in range(8):
-        steps[:, bit] = codes.steps[(words[:ends] >> np.uint32(16 - bit)) & 0xFFFF]
-    positions, behind = _walk(steps.tobytes(), first, most)
-    starts = np.array(positions, np.int64)
-    code = (words[starts >> 3].astype(np.int64) >> (16 - (starts & 7))) & 0xFFFF
-    if (codes.steps[code] == _INVALID).any():
-        raise PixelDataDamaged("the JPEG Lossless scan holds a code that its table has not")
-    return _read_extra_bits(words, starts + codes.code_bits[code], codes.categories[code]), behind
+def _differences(rows: Samples, predictor: int) -> Samples:
+    """Of all rows but the first, modulo 65536 (T.81 H.1.2.1)."""
+    predicted = np.empty_like(rows[1:])
+    predicted[:, 0] = rows[:-1, 0]
+    predicted[:, 1:] = _PREDICTORS[predictor](rows[1:, :-1], rows[:-1, 1:], rows[:-1, :-1])
+    return np.subtract(rows[1:], predicted, dtype=np.uint16)
 
 
-def _walk(steps: bytes, position: int, most: int) -> tuple[list[int], int]:
-    """Bit positions at which codes begin."""
-    positions: list[int] = []
-    append, end = positions.append, len(steps)
-    while position < end and len(positions) < most:
-        append(position)
-        position += steps[position]
-    return positions, position
+def _half(levels: NDArray[np.int32]) -> Samples:
+    return (levels >> 1).astype(np.uint16)
 
 
-def _read_extra_bits(
-    words: NDArray[np.uint32], starts: NDArray[np.int64], categories: NDArray[np.uint8]
-) -> NDArray[np.int32]:
-    """Signed differences from their category and extra bits (T.81 F.2.2.1, EXTEND)."""
-    sizes = np.where(categories == _FULL_CATEGORY, 0, categories).astype(np.int64)
-    words_at = words[np.minimum(starts >> 3, words.size - 1)].astype(np.int64)
-    extra = (words_at >> (32 - (starts & 7) - sizes)) & ((1 << sizes) - 1)
-    negative = extra < (1 << np.maximum(sizes - 1, 0))
-    differences = np.where(negative & (sizes > 0), extra - (1 << sizes) + 1, extra)
-    return np.where(categories == _FULL_CATEGORY, 32768, differences).astype(np.int32)
+def _wide(samples: Samples) -> NDArray[np.int32]:
+    return samples.astype(np.int32)
 
 
-def _undo_prediction(
-    differences: NDArray[np.int32], *, predictor: int, precision: int
-) -> NDArray[np.uint16]:
-    """Samples from differences; arithmetic is modulo 65536 (T.81 H.1.2.1)."""
-    rows, columns = differences.shape
-    samples = np.empty((rows, columns), np.uint16)
-    samples[0] = (np.cumsum(differences[0], dtype=np.int64) + (1 << (precision - 1))) & 0xFFFF
-    for row in range(1, rows):
-        above = samples[row - 1].astype(np.int64)
-        samples[row] = _predict_row(above, differences[row], predictor)
-    if int(samples.max()) >> precision:
-        raise PixelDataDamaged("the JPEG Lossless samples exceed their stated precision")
-    return samples
-
-
-def _predict_row(
-    above: NDArray[np.int64], differences: NDArray[np.int32], predictor: int
-) -> NDArray[np.int64]:
-    """One row below the first; Ra is left, Rb above, Rc above left (T.81 table H.1)."""
-    steps = differences.astype(np.int64)
-    if predictor in (2, 3):
-        from_above = above if predictor == 2 else np.concatenate((above[:1], above[:-1]))
-        return (from_above + steps) & 0xFFFF
-    steps[0] += above[0]
-    if predictor == 4:
-        steps[1:] += np.diff(above)
-    elif predictor == 5:
-        steps[1:] += np.diff(above) >> 1
-    elif predictor >= 6:
-        return _predict_row_in_order(above, steps, predictor)
-    return np.cumsum(steps) & 0xFFFF
-
-
-def _predict_row_in_order(
-    above: NDArray[np.int64], steps: NDArray[np.int64], predictor: int
-) -> NDArray[np.int64]:
-    """Predictors that halve the sample to the left: each needs the one before."""
-    up = above.tolist()
-    left = int(steps[0]) & 0xFFFF
-    row = [left]
-    for column, step in enumerate(steps[1:].tolist(), start=1):
-        if predictor == 6:
-            predicted = up[column] + ((left - up[column - 1]) >> 1)
-        else:
-            predicted = (left + up[column]) >> 1
-        left = (predicted + step) & 0xFFFF
-        row.append(left)
-    return np.array(row, np.int64)
+_PREDICTORS: Final[dict[int, Callable[[Samples, Samples, Samples], Samples]]] = {
+    1: lambda left, above, corner: left,
+    2: lambda left, above, corner: above,
+    3: lambda left, above, corner: corner,
+    4: lambda left, above, corner: left + above - corner,
+    5: lambda left, above, corner: left + _half(_wide(above) - corner),
+    6: lambda left, above, corner: above + _half(_wide(left) - corner),
+    7: lambda left, above, corner: _half(_wide(left) + above),
+}
+"""T.81 table H.1; sums wrap at 65536 as the standard asks."""

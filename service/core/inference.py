@@ -16,6 +16,7 @@ from scipy.special import softmax
 from service.core.artifact import GOLDEN, Artifact, read_golden
 from service.core.errors import SelfTestFailed
 from service.core.intake import read_radiograph
+from service.core.ood import OOD, OodDetector, describe_image, read_detector
 from service.core.preprocess import PreprocessSpec, normalise, preprocess
 from service.core.radiograph import Pixels
 from service.core.tta import TtaView, average_attention, average_logits, build_views
@@ -50,11 +51,12 @@ class Forward(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that stands between an engine's logits and a probability."""
+    """All that stands between an engine's outputs and what is said of a radiograph."""
 
     preprocess: PreprocessSpec
     views: tuple[TtaView, ...]
     temperature: float
+    detector: OodDetector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +73,29 @@ class Scores:
         (F, h, w) class activation map in logits; positive speaks for the finding.
     features
         (D,) of the first view.
+    out_of_distribution
+        Share of real radiographs that are less unusual, 0..1; None where the model has no detector.
     """
 
     probabilities: Scalars
     tta_spread: Scalars
     attention: Scalars = field(repr=False)
     features: Scalars = field(repr=False, default_factory=lambda: np.zeros(0, np.float32))
+    out_of_distribution: float | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """False where an engine gave something that is no number: it would pass any threshold."""
+        unusual = 0.0 if self.out_of_distribution is None else self.out_of_distribution
+        known = (self.probabilities, self.tta_spread, unusual)
+        return all(bool(np.isfinite(values).all()) for values in known)
 
 
 def recipe_of(artifact: Artifact) -> Recipe:
     """The scoring recipe that the manifest prescribes."""
     manifest = artifact.manifest
-    return Recipe(manifest.preprocess, manifest.views, manifest.calibration.temperature)
+    detector = read_detector(artifact.files[OOD]) if OOD in artifact.files else None
+    return Recipe(manifest.preprocess, manifest.views, manifest.calibration.temperature, detector)
 
 
 def score_batch(batch_nchw: Pixels, forward: Forward, recipe: Recipe) -> tuple[Scores, ...]:
@@ -93,16 +106,20 @@ def score_batch(batch_nchw: Pixels, forward: Forward, recipe: Recipe) -> tuple[S
     probabilities_nf = calibrate(mean_nf, recipe.temperature)
     spread_nf = calibrate(views_vnf, recipe.temperature).std(axis=0)
     attention_nfhw = average_attention(maps_mfhw, recipe.views)
-    return tuple(
-        Scores(*parts)
-        for parts in zip(
-            probabilities_nf,
-            spread_nf,
-            attention_nfhw,
-            features_md[: len(batch_nchw)],  # of the first view
-            strict=True,
-        )
-    )
+    features_nd = features_md[: len(batch_nchw)]  # of the first view
+    unusual_n: Sequence[float | None] = [None] * len(batch_nchw)
+    if recipe.detector is not None:
+        described = describe_image(features_nd, views_vnf[0])
+        unusual_n = [float(score) for score in recipe.detector.scores(described)]
+    parts_n = zip(probabilities_nf, spread_nf, attention_nfhw, features_nd, unusual_n, strict=True)
+    return tuple(Scores(*parts) for parts in parts_n)
+
+
+def describe_first_view(batch_nchw: Pixels, forward: Forward, recipe: Recipe) -> Scalars:
+    """(N, 1, S, S) preprocessed -> (N, D + 1), what `score_batch` shows the detector."""
+    normalised = normalise(batch_nchw, recipe.preprocess)
+    outputs = forward(build_views(normalised, recipe.views[:1]))
+    return describe_image(outputs.features, outputs.logits)
 
 
 def calibrate(logits: Scalars, temperature: float) -> Scalars:
@@ -120,7 +137,8 @@ def self_test(artifact: Artifact, forward: Forward) -> float:
     Raises
     ------
     SelfTestFailed
-        Pixels or probabilities differ by more than the manifest's tolerance.
+        Pixels, probabilities or out-of-distribution distances differ by more than the manifest
+        tolerates.
     """
     golden, tolerance = read_golden(artifact.files[GOLDEN]), artifact.manifest.tolerance
     recipe = recipe_of(artifact)
@@ -133,7 +151,20 @@ def self_test(artifact: Artifact, forward: Forward) -> float:
     probabilities = np.stack([scores.probabilities for scores in scored])
     difference = float(np.abs(probabilities - golden.probabilities).max())
     _check("probabilities", difference, tolerance.probability)
+    _check_golden_distances(artifact, forward, pixels)
     return difference
+
+
+def _check_golden_distances(artifact: Artifact, forward: Forward, pixels: Pixels) -> None:
+    """Distances, not scores: drawn uploads are so unusual that every score is nearly 1."""
+    point, recipe = artifact.manifest.out_of_distribution, recipe_of(artifact)
+    if point is None or recipe.detector is None:
+        return
+    found = recipe.detector.distances(describe_first_view(pixels, forward, recipe))
+    if found.shape != recipe.detector.golden.shape:
+        raise SelfTestFailed(f"{OOD}: its golden distances are not of these uploads")
+    difference = float(np.abs(found - recipe.detector.golden).max())
+    _check("out-of-distribution distances", difference, point.distance_tolerance)
 
 
 def _check(what: str, difference: float, tolerance: float) -> None:

@@ -1,18 +1,14 @@
-"""Does a high value mean white? What the tags say, and what the picture says when they disagree."""
+"""Does a high value mean white? What the tags say, and the picture where they disagree."""
 
 from enum import StrEnum
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
+from service.core.appearance import compare
 from service.core.dicom_tags import Tags
 from service.core.radiograph import Grey
 
-SIDE = 32
-LOWEST_CONTRAST = 0.15
-"""Of the 5..95 percentile range. On 1,500 real frontal radiographs from six sources: 1,476 judged
-rightly, 24 undecided, none wrong."""
+LEAST_LIKENESS = 0.25
+"""Of a chest to the template, either way; noise stays within four standard deviations of it. On
+1,257 real frontal radiographs from four sources: 1,255 judged rightly, 2 undecided, none wrong."""
 
 
 class Polarity(StrEnum):
@@ -43,27 +39,8 @@ def read_polarity(tags: Tags) -> tuple[Polarity, str]:
 
 
 def judge_polarity(grey: Grey) -> Polarity:
-    """Decide by the picture of a frontal chest.
-
-    In display polarity the mediastinum and the abdomen are brighter than the lungs. Compares the
-    medians of fixed regions of the picture averaged to 32 x 32; undecided unless mediastinum and
-    abdomen agree and their mean contrast to the lungs is clear.
-    """
-    # Every n-th pixel is plenty for 32 x 32 (whole scope check: 26 ms before, 1.4 ms so).
-    step = max(1, min(grey.shape) // 256)
-    small = cv2.resize(grey[::step, ::step], (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(
-        np.float64
-    )
-    low, high = np.percentile(small, (5, 95))
-    if high <= low:
+    """Decide by the picture of an upright frontal chest; undecided where it looks like none."""
+    likeness = float(compare(grey)[0])
+    if abs(likeness) < LEAST_LIKENESS:
         return Polarity.UNDECIDED
-    lungs = (_median(small, 8, 20, 6, 12) + _median(small, 8, 20, 20, 26)) / 2
-    mediastinum = (_median(small, 8, 28, 14, 18) - lungs) / (high - low)
-    abdomen = (_median(small, 26, 32, 8, 24) - lungs) / (high - low)
-    if mediastinum * abdomen <= 0 or abs(mediastinum + abdomen) / 2 < LOWEST_CONTRAST:
-        return Polarity.UNDECIDED
-    return Polarity.AS_IS if mediastinum > 0 else Polarity.INVERTED
-
-
-def _median(small: NDArray[np.float64], top: int, bottom: int, left: int, right: int) -> float:
-    return float(np.median(small[top:bottom, left:right]))
+    return Polarity.AS_IS if likeness > 0 else Polarity.INVERTED

@@ -65,6 +65,7 @@ class DicomContext:
     window_source: str
     spacing_mm: tuple[float, float] | None
     burned_in_annotation: bool = False
+    patient_orientation: tuple[str, ...] = ()
     manufacturer: str = field(repr=False, default="")
     model_name: str = field(repr=False, default="")
     station_name: str = field(repr=False, default="")

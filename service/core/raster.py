@@ -17,6 +17,7 @@ from service.core.errors import (
     UnsupportedPixelFormat,
 )
 from service.core.grey import check_size, grey_from_colour, widen
+from service.core.jpeg import ends_early
 from service.core.png import holds_all_rows
 from service.core.radiograph import Caution, FileFormat, Grey, Radiograph
 
@@ -47,6 +48,8 @@ def read_raster(
     upright, rotated = _decode(image, file_format)
     if file_format is FileFormat.PNG and _may_lack_rows(image) and not holds_all_rows(body):
         raise DamagedFile("png data ends before the last row")
+    if file_format is FileFormat.JPEG and _lacks_blocks(image, body):
+        raise DamagedFile("jpeg data ends before the last block")
     grey, padding, cautions = _to_grey(upright)
     if rotated:
         cautions += (Caution("ROTATED_BY_EXIF", "turned upright as its EXIF orientation asks"),)
@@ -58,6 +61,14 @@ def read_raster(
 def _may_lack_rows(image: Image.Image) -> bool:
     """Rows that were not there stay black: only a black last row is worth counting for."""
     return bool(image.info.get("interlace")) or not np.asarray(image)[-1].any()
+
+
+def _lacks_blocks(image: Image.Image, body: bytes) -> bool:
+    """Pillow notices a cut, unless an end-of-image marker was put back behind it."""
+    try:
+        return image.mode in ("L", "RGB") and ends_early(body, np.asarray(image))
+    except (RuntimeError, ValueError):
+        return False
 
 
 def _open(body: bytes, file_format: FileFormat) -> Image.Image:

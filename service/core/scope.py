@@ -4,12 +4,13 @@ Tags decide where there are any; a PNG or JPEG is checked for content alone. An 
 intended use is never called normal, so doubt becomes a caution, and certainty a refusal.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.core.appearance import judge_turn
 from service.core.errors import NotEvaluated
 from service.core.polarity import Polarity, judge_polarity
 from service.core.radiograph import WHITE, Caution, DicomContext, Radiograph, View
@@ -27,6 +28,16 @@ FOR_PROCESSING = "FOR PROCESSING"
 CHEST_WORDS = ("CHEST", "THORAX", "TORAX", "LUNG", "PULMO")
 OTHER_WORDS = ("ABD", "PELV", "SPINE", "RIB", "CLAVIC", "STERN", "SHOULDER", "BREAST")
 """A body part that names one of these beside the chest is another examination."""
+
+UPRIGHT = ("L", "F")
+"""Patient Orientation of a frontal radiograph as it is read: rows run left, columns to the feet."""
+
+IMAGE_CHECKS: Final = {
+    "content": frozenset(("IMAGE_BLANK",)),
+    "orientation": frozenset(("ORIENTATION_SUSPECT",)),
+    "polarity": frozenset(("POLARITY_SUSPECT", "POLARITY_AMBIGUOUS")),
+}
+"""What the picture itself is asked, and the codes of a warning or a reason that doubt it."""
 
 BLANK_RANGE_RATIO = 0.01
 """Of full scale; 1,500 real radiographs from six sources span 0.28 and more (percentiles 1, 99)."""
@@ -70,7 +81,7 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
             *_check_annotation(context),
         )
     _check_content(radiograph)
-    return cautions + _check_polarity(radiograph)
+    return cautions + _check_polarity(radiograph) + _check_turn(radiograph)
 
 
 def _check_origin(context: DicomContext, intended_use: IntendedUse) -> None:
@@ -129,6 +140,18 @@ def _check_polarity(radiograph: Radiograph) -> tuple[Caution, ...]:
     if judge_polarity(radiograph.grey) is not Polarity.INVERTED:
         return ()
     return (Caution("POLARITY_SUSPECT", "lungs look brighter than mediastinum and abdomen"),)
+
+
+def _check_turn(radiograph: Radiograph) -> tuple[Caution, ...]:
+    """Doubt a picture that lies on its side or stands on its head."""
+    degrees = judge_turn(radiograph.grey)
+    if degrees:
+        return (Caution("ORIENTATION_SUSPECT", f"looks turned by {degrees} degrees"),)
+    directions = () if radiograph.dicom is None else radiograph.dicom.patient_orientation
+    if len(directions) == 2 and (directions[0][:1], directions[1][:1]) != UPRIGHT:
+        detail = "the tags say that rows and columns do not run to the left and to the feet"
+        return (Caution("ORIENTATION_SUSPECT", detail),)
+    return ()
 
 
 def _check_content(radiograph: Radiograph) -> None:

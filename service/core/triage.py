@@ -7,6 +7,7 @@ from enum import StrEnum
 from service.core.artifact import OperatingPoint, Purpose
 from service.core.findings import FINDINGS, Finding
 from service.core.inference import Scores
+from service.core.ood import OodPoint, is_unusual
 
 
 class Priority(StrEnum):
@@ -23,6 +24,7 @@ class ReviewReason(StrEnum):
     REFER_ZONE = "REFER_ZONE"
     VIEWS_DISAGREE = "VIEWS_DISAGREE"
     ABNORMAL_MOST_LIKELY = "ABNORMAL_MOST_LIKELY"
+    OUT_OF_DISTRIBUTION = "OUT_OF_DISTRIBUTION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,15 @@ class Triage:
     review_reasons: tuple[ReviewReason, ...]
 
 
-def triage(scores: Scores, operating_points: Sequence[OperatingPoint]) -> Triage:
+def triage(
+    scores: Scores, operating_points: Sequence[OperatingPoint], ood: OodPoint | None = None
+) -> Triage:
     """Compare each finding with its operating points.
 
     A flag makes it urgent. Without one it is for review when a probability lies in the refer
-    zone, when the augmented views disagree about a threshold, or when an abnormal finding is the
-    most likely one all the same; else it is routine.
+    zone, when the augmented views disagree about a threshold, when an abnormal finding is the
+    most likely one all the same, or when the image is unlike those that were learned from; else
+    it is routine.
     """
     flags = tuple(
         Flag(point.finding, _probability(scores, point), point.threshold, point.label)
@@ -60,12 +65,12 @@ def triage(scores: Scores, operating_points: Sequence[OperatingPoint]) -> Triage
     )
     if flags:
         return Triage(Priority.URGENT, flags, ())
-    reasons = _review_reasons(scores, operating_points)
+    reasons = _review_reasons(scores, operating_points, ood)
     return Triage(Priority.REVIEW if reasons else Priority.ROUTINE, (), reasons)
 
 
 def _review_reasons(
-    scores: Scores, operating_points: Sequence[OperatingPoint]
+    scores: Scores, operating_points: Sequence[OperatingPoint], ood: OodPoint | None
 ) -> tuple[ReviewReason, ...]:
     in_refer_zone = any(
         _probability(scores, point) >= point.threshold
@@ -82,6 +87,7 @@ def _review_reasons(
         ReviewReason.REFER_ZONE: in_refer_zone,
         ReviewReason.VIEWS_DISAGREE: views_disagree,
         ReviewReason.ABNORMAL_MOST_LIKELY: most_likely is not Finding.NORMAL,
+        ReviewReason.OUT_OF_DISTRIBUTION: is_unusual(scores.out_of_distribution, ood),
     }
     return tuple(reason for reason, holds in found.items() if holds)
 

@@ -10,8 +10,11 @@ from tests.support.apps import open_app, tiny_settings
 from tests.support.radiographs import dicom_bytes, png_bytes
 
 UNITS = ("seconds", "bytes", "ratio", "info", "images", "requests", "rows", "timestamp_seconds")
-COUNTED = ("radiographs", "problems", "uploads", "priorities", "flags", "not_evaluated", "warnings")
-STATES = ("ready", "shadow_mode")
+COUNTED = (
+    "radiographs", "problems", "uploads", "priorities", "flags", "not_evaluated", "warnings",
+    "device_changes", "image_checks",
+)  # fmt: skip
+STATES = ("ready", "shadow_mode", "drift_kind", "drift_cause", "drift_psi")
 NAME = re.compile(rf"cxr_([a-z_]+_)?({'|'.join(UNITS + COUNTED + STATES)})")
 MOST_SERIES = 3000
 
@@ -23,6 +26,7 @@ async def exposition(tiny_store: Path, tmp_path: Path) -> str:
         for body in (png_bytes(), dicom_bytes(), b"text"):
             await service.client.post("/predict", content=body)
         await service.client.post("/explain", content=png_bytes())
+        service.runtime.drift.settle()
         return (await service.client.get("/metrics")).text
 
 

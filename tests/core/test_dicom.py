@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openjpeg.utils import encode_array
 from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset
-from pydicom.uid import JPEG2000Lossless
 
 from service.core.dicom import looks_like_dicom
 from service.core.errors import IntakeError
@@ -20,7 +17,7 @@ from service.core.intake import read_radiograph
 from service.core.polarity import Polarity, judge_polarity
 from service.core.radiograph import WHITE, DicomContext, View
 from service.core.scope import IntendedUse, check_scope
-from tests.support.radiographs import chest_levels, dicom_bytes, sentinel_dicom_bytes
+from tests.support.radiographs import chest_levels, coded, dicom_bytes, sentinel_dicom_bytes
 
 SMALL = chest_levels(96, 80)
 
@@ -35,13 +32,6 @@ def read_context(**options: Any) -> DicomContext:
 def real_file(name: str) -> bytes:
     """Real radiographs of the pydicom-data package, found offline."""
     return Path(str(get_testdata_file(name, download=False))).read_bytes()
-
-
-def coded(code: str) -> list[Dataset]:
-    """A code sequence of one item."""
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "SCT", "free text"
-    return [item]
 
 
 @pytest.mark.parametrize(
@@ -90,22 +80,6 @@ def test_sigmoid_window_is_half_bright_at_its_center() -> None:
     grey = read_radiograph(body).grey
 
     assert abs(int(grey[stored == 2000][0]) - WHITE // 2) <= 1
-
-
-def test_jpeg_2000_in_a_jp2_file_header_is_unwrapped() -> None:
-    frame = encode_array(SMALL, bits_stored=12, codec_format=1)
-    body = dicom_bytes(SMALL, transfer_syntax=JPEG2000Lossless, frame=frame)
-
-    assert np.array_equal(read_radiograph(body).grey, read_radiograph(dicom_bytes(SMALL)).grey)
-
-
-def test_signed_jpeg_2000_keeps_its_sign() -> None:
-    signed = SMALL.astype(np.int16) - 2048
-    frame = encode_array(signed, bits_stored=12)
-    stored = (signed & 0x0FFF).astype(np.uint16)
-    body = dicom_bytes(stored, signed=True, transfer_syntax=JPEG2000Lossless, frame=frame)
-
-    assert np.array_equal(read_radiograph(body).grey, read_radiograph(dicom_bytes(SMALL)).grey)
 
 
 @pytest.mark.parametrize("signed", [False, True])

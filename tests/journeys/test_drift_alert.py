@@ -5,11 +5,14 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from service.cli import app
 from service.core.drift_reference import DRIFT_REFERENCE, write_reference
 from service.core.drift_shifts import parse_shift
 from tests.support.apps import running_service
@@ -18,6 +21,7 @@ from tests.support.drift import draw_radiograph, tiny_reference
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.monitoring import (
     Receiver,
+    free_port,
     missing_programs,
     query,
     receiving,
@@ -25,7 +29,7 @@ from tests.support.monitoring import (
     running_prometheus,
     wait_for,
 )
-from tests.support.radiographs import dicom_bytes
+from tests.support.radiographs import dicom_bytes, png_bytes
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,7 +39,7 @@ pytestmark = [
         "(Debian: apt-get install prometheus prometheus-alertmanager)",
     ),
 ]
-SCANNERS = {"STATION-1": "room-1", "STATION-2": "room-2"}
+SCANNERS = {"STATION-1": "room-1", "STATION-2": "room-2", "Maker|Model 3": "room-3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Site:
     service: str
     prometheus: str
     receiver: Receiver
+    drill_port: int
 
 
 def send(service: str, station: str, seed: int, shift: str = "", software: str = "1.0") -> int:
@@ -64,13 +69,15 @@ def send(service: str, station: str, seed: int, shift: str = "", software: str =
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
+    folder, drill_port = tmp_path_factory.mktemp("site"), free_port()
     files = {DRIFT_REFERENCE: write_reference(tiny_reference())}
     store = build_tiny_artifact(folder / "store", TinyChoices(extra_files=files))
     with (
         running_service(store, folder, CXR_SCANNERS=json.dumps(SCANNERS)) as service,
         receiving() as receiver,
-        running_alertmanager(folder, receiver.url) as alertmanager,
+        running_alertmanager(
+            folder, receiver.url, f"http://127.0.0.1:{drill_port}"
+        ) as alertmanager,
         running_prometheus(folder, service.url, alertmanager) as prometheus,
     ):
         for seed in range(9000, 9030):
@@ -79,7 +86,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         httpx.post(f"{service.url}/predict", content=b"text")
         for seed in range(9600, 9640):
             assert send(service.url, "STATION-2", seed, "invert", "2.0") == 200
-        yield Site(service.url, prometheus, receiver)
+        yield Site(service.url, prometheus, receiver, drill_port)
 
 
 def test_alert_reaches_the_receiver_and_says_who_what_and_since_when(site: Site) -> None:
@@ -123,3 +130,22 @@ def test_metrics_are_clean_for_promtool(site: Site) -> None:
     )
 
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def test_fire_drill_proves_that_the_alert_arrives(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(9700, 9712):
+        (tmp_path / f"{seed}.png").write_bytes(png_bytes(draw_radiograph(seed).grey))
+    monkeypatch.setenv("CXR_SCANNERS", json.dumps(SCANNERS))
+
+    done = CliRunner().invoke(
+        app,
+        ["drift", "drill", "--scanner", "room-3", "--shift", "gamma:2", "--images", "24",
+         "--radiographs", str(tmp_path), "--service", site.service,
+         "--listen", str(site.drill_port)],
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    assert "Scanner room-3" in done.stdout
+    assert "docs/runbook.md#cxrscannerdrift" in done.stdout

@@ -72,6 +72,36 @@ def test_model_that_is_replaced_leaves_no_second_series(
     assert metrics.exposition().count(b"cxr_model_info{") == 1
 
 
+@pytest.mark.parametrize(
+    ("codes", "reason", "outcome"),
+    [
+        ([], None, "passed"),
+        (["POLARITY_SUSPECT"], None, "doubted"),
+        ([], "POLARITY_AMBIGUOUS", "refused"),
+    ],
+)
+def test_picture_checks_are_counted_by_scanner_and_outcome(
+    registry: CollectorRegistry,
+    metrics: Metrics,
+    codes: list[str],
+    reason: str | None,
+    outcome: str,
+) -> None:
+    metrics.count_image_checks("room-1", codes, reason)
+
+    labels = {"check": "polarity", "outcome": outcome, "scanner": "room-1"}
+    assert registry.get_sample_value("cxr_image_checks_total", labels) == 1
+
+
+def test_picture_that_was_refused_for_another_reason_was_not_checked(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    metrics.count_image_checks("room-1", [], "AGE_OUT_OF_SCOPE")
+
+    labels = {"check": "polarity", "outcome": "passed", "scanner": "room-1"}
+    assert registry.get_sample_value("cxr_image_checks_total", labels) == 0
+
+
 @pytest.mark.parametrize("ending", Ending)
 def test_each_ending_is_counted(
     registry: CollectorRegistry, metrics: Metrics, ending: Ending

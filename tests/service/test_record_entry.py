@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from service.core.triage import Priority
-from service.record import Outcome, new_id
+from service.record import Outcome, age_band_of, new_id
 from tests.support.record_entries import evaluated, not_evaluated
 
 
@@ -55,3 +55,11 @@ def test_an_image_that_was_not_evaluated_cannot_carry_a_result(
 def test_an_evaluated_entry_without_a_priority_is_refused() -> None:
     with pytest.raises(ValueError, match="a priority iff evaluated"):
         evaluated(outcome=Outcome.EVALUATED, priority=None)
+
+
+@pytest.mark.parametrize(
+    ("age_years", "band"),
+    [(None, None), (0.1, "0-17"), (17.9, "0-17"), (18, "18-39"), (59.9, "40-59"), (101, "80+")],
+)
+def test_an_age_is_kept_as_a_band_of_twenty_years(age_years: float | None, band: str) -> None:
+    assert age_band_of(age_years) == band

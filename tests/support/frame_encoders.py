@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+import imagecodecs
 import jpeg_ls
 import numpy as np
 from numpy.typing import NDArray
 from openjpeg.utils import encode_array
 from pydicom.uid import (
+    HTJ2K,
     JPEG2000,
     UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -26,9 +30,15 @@ from tests.support.phantoms import jpeg_bytes
 
 
 def encode_frame(
-    words: NDArray[np.integer[Any]], transfer_syntax: str, *, bits_stored: int
+    words: NDArray[np.integer[Any]], transfer_syntax: str, *, bits_stored: int, jp2: bool = False
 ) -> bytes:
-    """Encode without loss, or, for a lossy syntax, with little."""
+    """Encode without loss, or, for a lossy syntax, with little.
+
+    Parameters
+    ----------
+    jp2
+        Wrap JPEG 2000 in a file header, which DICOM forbids and some senders leave in.
+    """
     words = np.ascontiguousarray(words)
     encoders: dict[UID, Callable[[], bytes]] = {
         RLELossless: lambda: _encode_rle(words),
@@ -38,8 +48,13 @@ def encode_frame(
         JPEGLosslessSV1: lambda: encode_jpeg_lossless(words, precision=bits_stored),
         JPEGLSLossless: lambda: bytes(jpeg_ls.encode_array(words)),
         JPEGLSNearLossless: lambda: bytes(jpeg_ls.encode_array(words, lossy_error=3)),
-        JPEG2000Lossless: lambda: encode_array(words, bits_stored=bits_stored),
+        JPEG2000Lossless: lambda: encode_array(
+            words, bits_stored=bits_stored, codec_format=int(jp2)
+        ),
         JPEG2000: lambda: encode_array(words, bits_stored=bits_stored, compression_ratios=[4]),
+        HTJ2KLossless: lambda: bytes(imagecodecs.htj2k_encode(words, reversible=True)),
+        HTJ2KLosslessRPCL: lambda: bytes(imagecodecs.htj2k_encode(words, reversible=True)),
+        HTJ2K: lambda: bytes(imagecodecs.htj2k_encode(words, level=0.001, reversible=False)),
     }
     return encoders[UID(transfer_syntax)]()
 

@@ -31,9 +31,11 @@ from service.core.artifact import (
     write_golden,
 )
 from service.core.findings import ABNORMAL, FINDINGS
-from service.core.inference import Recipe, score_batch
+from service.core.inference import Recipe, describe_first_view, score_batch
+from service.core.ood import OOD, OodPoint, write_detector
 from service.core.scope import IntendedUse
 from service.core.tta import TtaView
+from tests.support.detectors import TinyDetector
 from tests.support.tiny_network import (
     SPEC,
     build_onnx,
@@ -59,6 +61,8 @@ class TinyChoices:
         Of both abnormal findings; None is a threshold that could not be certified.
     extra_files
         Further files of the version; the manifest names them.
+    detector
+        Of what is out of distribution; None is a version without one.
     """
 
     seed: int = 0
@@ -70,6 +74,7 @@ class TinyChoices:
     intended_use: IntendedUse = field(default_factory=IntendedUse)
     tolerance: Tolerance = field(default_factory=Tolerance)
     extra_files: Mapping[str, bytes] = field(default_factory=dict)
+    detector: TinyDetector | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -104,10 +109,14 @@ def build_files(choices: TinyChoices) -> dict[str, bytes]:
     body = build_onnx(weights)
     scored = score_batch(chest_pixels(), reference_forward(body), choices.recipe)
     probabilities = np.stack([scores.probabilities for scores in scored])
+    golden_nd = describe_first_view(chest_pixels(), reference_forward(body), choices.recipe)
+    detector = choices.detector
+    ood = {OOD: write_detector(detector.fit(golden_nd))} if detector else {}
     return {
         WEIGHTS: save(weights),
         ONNX: body,
         GOLDEN: write_golden(Golden(chest_uploads(), chest_pixels(), probabilities)),
+        **ood,
         **choices.extra_files,
     }
 
@@ -137,6 +146,7 @@ def describe(choices: TinyChoices, files: Mapping[str, bytes]) -> Manifest:
         views=tuple(choices.views),
         calibration=Calibration(temperature=choices.temperature, images=len(chest_uploads())),
         operating_points=_operating_points(choices, digest_of(files[WEIGHTS])),
+        out_of_distribution=_ood_point(choices, digest_of(files[WEIGHTS])),
         intended_use=choices.intended_use,
         tolerance=choices.tolerance,
         provenance=_provenance(choices.seed),
@@ -169,6 +179,11 @@ def _operating_points(choices: TinyChoices, weights_digest: str) -> tuple[Operat
         for finding in ABNORMAL
         for purpose, sensitivity, threshold in asked
     )
+
+
+def _ood_point(choices: TinyChoices, weights_digest: str) -> OodPoint | None:
+    detector = choices.detector
+    return detector.point(weights_digest) if detector else None
 
 
 def _provenance(seed: int) -> Provenance:

@@ -31,6 +31,7 @@ from tests.support.sentinels import sentinel_tags
 __all__ = [
     "chest_levels",
     "chest_phantom",
+    "coded",
     "dicom_bytes",
     "jpeg_bytes",
     "picture_bytes",
@@ -114,6 +115,13 @@ def sentinel_dicom_bytes(tags: Mapping[str, object] | None = None) -> tuple[byte
     """
     sentinels, values = sentinel_tags()
     return dicom_bytes(tags={**sentinels, **(tags or {})}), values
+
+
+def coded(code: str) -> list[Dataset]:
+    """A code sequence of one item."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "SCT", "free text"
+    return [item]
 
 
 def build_lut(lut: Lut) -> Dataset:

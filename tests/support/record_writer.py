@@ -6,7 +6,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
-from service.record import open_record
+from service.record import Evidence, Kind, open_record
 from tests.support.record_entries import evaluated
 
 
@@ -67,6 +67,7 @@ async def _write(url: str, clients: int, rows: int, sender: Connection) -> None:
             entry = evaluated()
             await record.append(entry)
             sender.send(entry.id)
+            await record.note(Evidence(kind=Kind.CANDIDATE, entry=entry.id, body={}))
 
     await asyncio.gather(*(append() for _ in range(clients)))
     await record.close()

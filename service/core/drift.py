@@ -1,0 +1,177 @@
+"""The scalars of one scanner, image after image -> what drifted, since when, and why.
+
+Axes: K scalars, S series, W images of the rolling window. Sums are (2, S): upper and lower.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.core.drift_cause import Cause, find_cause
+from service.core.drift_cusum import Numbers, step
+from service.core.drift_reference import FeatureSpace, Reference
+from service.core.drift_scalars import Levels, Scalar
+from service.core.drift_series import Series
+from service.core.drift_typing import ShiftKind, Typist, Verdict
+from service.core.drift_window import make_yardstick
+
+WINDOW_IMAGES = 250
+CAP = 1.25
+"""Sums stop at that times their limit, so that a mended scanner is silent within some dozens."""
+
+
+@dataclass(slots=True)
+class Track:
+    """What is remembered of one scanner.
+
+    Attributes
+    ----------
+    sums
+        (2, S).
+    since_images, since_seconds
+        (2, S) number and Unix time of the image from which a sum has not been zero.
+    window
+        (W, K) values of the last images, oldest overwritten first; NaN where there is none.
+    """
+
+    images: int
+    sums: Numbers = field(repr=False)
+    since_images: NDArray[np.int64] = field(repr=False)
+    since_seconds: Numbers = field(repr=False)
+    window: Levels = field(repr=False)
+    last_seconds: float = 0.0
+
+    def recent(self, images: int) -> Levels:
+        """(M, K) the last so many images that are remembered, oldest first."""
+        count = min(images, self.images, len(self.window))
+        places = np.arange(self.images - count, self.images) % len(self.window)
+        return self.window[places]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The scalar that is furthest beyond its limit."""
+
+    scalar: Scalar
+    ratio: float
+    is_rising: bool
+    since_image: int
+    since_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Kind and cause of an alarm, from the images since its change."""
+
+    verdict: Verdict
+    cause: Cause
+    images: int
+
+
+class Detector:
+    """Compares scanners with one reference; holds no state of a scanner."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.scalars = reference.header.scalars
+        self._reference = reference
+        self._series = Series(self.scalars, reference.values, reference.signatures)
+        self._scale = self._series.scale
+        self._limits = reference.limits
+        self._yardsticks = [make_yardstick(column) for column in reference.values.T]
+        self._typist = Typist(
+            self.scalars, self._scale.standardise(reference.values), reference.findings
+        )
+
+    @property
+    def created_seconds(self) -> float:
+        """Unix time at which the reference was measured."""
+        return datetime.fromisoformat(self._reference.header.created).timestamp()
+
+    @property
+    def features(self) -> FeatureSpace:
+        """How to measure the features of an image."""
+        return self._reference.features
+
+    def start(self) -> Track:
+        """A scanner that was never seen."""
+        shape = (2, len(self._series))
+        return Track(
+            images=0,
+            sums=np.zeros(shape),
+            since_images=np.zeros(shape, np.int64),
+            since_seconds=np.zeros(shape),
+            window=np.full((WINDOW_IMAGES, len(self.scalars)), np.nan, np.float32),
+        )
+
+    def update(self, track: Track, values: Levels, seconds: float) -> None:
+        """Add one image (K,) of Unix time `seconds` to its scanner."""
+        z = self._scale.standardise(values)
+        was_zero = track.sums <= 0
+        sums = step(track.sums, self._series.follow(z), self._allowance)
+        track.sums = np.minimum(sums, CAP * self._limits)
+        track.window[track.images % len(track.window)] = values
+        track.images += 1
+        track.since_images = np.where(was_zero, track.images, track.since_images)
+        track.since_seconds = np.where(was_zero, seconds, track.since_seconds)
+        track.last_seconds = seconds
+
+    def ratios(self, track: Track) -> Numbers:
+        """(K,) sum against limit, the highest of the series of a scalar; above 1 is an alarm."""
+        highest = np.zeros(len(self.scalars))
+        np.maximum.at(highest, self._series.owners, (track.sums / self._limits).max(axis=0))
+        return highest
+
+    def since_seconds(self, track: Track) -> Numbers:
+        """(K,) Unix time from which each scalar's highest sum has grown; 0 where it is zero."""
+        ratios, since = track.sums / self._limits, np.zeros(len(self.scalars))
+        for place in np.argsort(ratios, axis=None):
+            if ratios.flat[place] > 0:
+                owner = self._series.owners[place % len(self._series)]
+                since[owner] = track.since_seconds.flat[place]
+        return since
+
+    def alarm(self, track: Track) -> Alarm | None:
+        """The series furthest beyond its limit; of several at the cap, the latest to start."""
+        ratios = track.sums / self._limits
+        place = int(np.lexsort((track.since_images.ravel(), ratios.ravel()))[-1])
+        side, series = divmod(place, len(self._series))
+        worst = float(ratios[side, series])
+        if worst <= 1:
+            return None
+        since = (int(track.since_images[side, series]), float(track.since_seconds[side, series]))
+        scalar = self.scalars[self._series.owners[series]]
+        return Alarm(scalar, worst, self._is_rising(track, scalar, since[0]), *since)
+
+    def _is_rising(self, track: Track, scalar: Scalar, since_image: int) -> bool:
+        """Whether the scalar itself rose, whichever of its series alarmed."""
+        values = track.recent(track.images - since_image + 1)
+        z = self._scale.standardise(values)[:, self.scalars.index(scalar)]
+        return bool(np.nansum(z) > 0)
+
+    def diagnose(self, track: Track, alarm: Alarm) -> Diagnosis:
+        """Kind and cause; some tens of milliseconds, for once in a while."""
+        values = track.recent(track.images - alarm.since_image + 1)
+        z = self._scale.standardise(values)
+        is_known = ~np.isnan(z).all(axis=0)
+        moved = np.full(z.shape[1], np.nan)
+        moved[is_known] = np.nanmean(z[:, is_known], axis=0)
+        verdict = self._typist.type_shift(z, values.astype(np.float64))
+        header, signatures = self._reference.header, self._reference.signatures
+        cause = find_cause(header, signatures, moved)
+        if verdict.kind is ShiftKind.PREVALENCE:
+            cause = Cause("other patients, the same pictures: prevalence changed")
+        return Diagnosis(verdict, cause, len(values))
+
+    def distances(self, track: Track) -> tuple[Numbers, Numbers]:
+        """(K,) PSI, and Wasserstein distance in robust standard deviations, of the window."""
+        window = track.recent(WINDOW_IMAGES)
+        pairs = list(zip(self._yardsticks, window.T, strict=True))
+        stability = np.array([yardstick.psi(now) for yardstick, now in pairs])
+        moved = np.array([yardstick.wasserstein(now) for yardstick, now in pairs])
+        return stability, moved / self._scale.scale
+
+    @property
+    def _allowance(self) -> float:
+        return self._reference.header.allowance

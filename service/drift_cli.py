@@ -1,0 +1,145 @@
+"""`cxr-triage drift status | drill`: where every scanner stands, and a fire drill."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service import offline
+from service.core.artifact import load_current
+from service.core.drift import Detector
+from service.core.drift_shifts import UnknownShift, parse_shift
+from service.drift_drill import Drill, find_device, run_drill
+from service.drift_monitor import open_comparison
+from service.drift_state import STATE, ScannerState, load_state
+
+app = typer.Typer(
+    help="What the scanners send, against the model's reference.", no_args_is_help=True
+)
+
+DRIFTING_EXIT = 3
+"""A scanner drifts: for scripts."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftAddress:
+    """Where model and state are; the command line makes it from the settings."""
+
+    store: Path
+    state_folder: Path
+    scanners: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerStatus:
+    """One line of the table."""
+
+    scanner: str
+    images: int
+    last: str
+    drifts: bool
+    scalar: str
+    ratio: float
+    since: str
+    kind: str
+    cause: str
+    sensitivity: dict[str, float]
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show every scanner: worst scalar, since when, kind, cause and what it may cost."""
+    address: DriftAddress = context.obj
+    comparison = open_comparison(load_current(address.store).files)
+    if comparison.detector is None:
+        typer.echo("the model that serves was released without a drift reference", err=True)
+        raise typer.Exit(1)
+    state = load_state(address.state_folder / STATE, comparison.digest, comparison.detector)
+    lines = list(describe_scanners(comparison.detector, state.scanners))
+    if as_json:
+        for line in lines:
+            typer.echo(json.dumps(asdict(line)))
+    else:
+        Console().print(_table(lines))
+    raise typer.Exit(DRIFTING_EXIT if any(line.drifts for line in lines) else 0)
+
+
+@app.command()
+def drill(
+    context: typer.Context,
+    scanner: Annotated[str, typer.Option(help="Alias out of CXR_SCANNERS.")],
+    shift: Annotated[str, typer.Option(help="Change and amount, for example gamma:1.3.")],
+    radiographs: Annotated[Path, typer.Option(help="Folder of chest radiographs to change.")],
+    service: Annotated[str, typer.Option(help="Staging service.")] = "http://127.0.0.1:8000",
+    listen: Annotated[int, typer.Option(help="Port that Alertmanager notifies.")] = 9099,
+    images: Annotated[int, typer.Option(min=1, help="How many are sent.")] = 60,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds to wait for the alert.")] = 120,
+) -> None:
+    """Send one scanner's changed radiographs to a staging service; succeed if the alert arrives."""
+    address: DriftAddress = context.obj
+    paths = offline.expand([radiographs])
+    if not paths:
+        raise typer.BadParameter("the folder holds no radiograph")
+    try:
+        change = parse_shift(shift)
+    except UnknownShift as error:
+        raise typer.BadParameter(str(error)) from error
+    plan = Drill(
+        service=service, scanner=scanner, device=find_device(address.scanners, scanner),
+        shift=change, images=images, patience_seconds=patience,
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with console.status("sending") as bar:
+        alert = run_drill(plan, paths, listen, bar.update)
+    typer.echo(alert.annotations.get("description", ""))
+    typer.echo(alert.annotations.get("runbook_url", ""))
+
+
+def describe_scanners(
+    detector: Detector, scanners: dict[str, ScannerState]
+) -> Iterator[ScannerStatus]:
+    """Where each scanner that sent something stands, in the order of their aliases."""
+    for alias, scanner in sorted(scanners.items()):
+        if scanner.track is None:
+            continue
+        ratios = detector.ratios(scanner.track)
+        worst = int(ratios.argmax())
+        alarm = detector.alarm(scanner.track)
+        diagnosis = None if alarm is None else detector.diagnose(scanner.track, alarm)
+        yield ScannerStatus(
+            scanner=alias,
+            images=scanner.images,
+            last=_time(scanner.last_seconds),
+            drifts=alarm is not None,
+            scalar=(alarm.scalar if alarm else detector.scalars[worst]).value,
+            ratio=round(float(ratios[worst]), 3),
+            since="" if alarm is None else _time(alarm.since_seconds),
+            kind="" if diagnosis is None else diagnosis.verdict.kind.value,
+            cause="" if diagnosis is None else diagnosis.cause.words,
+            sensitivity={} if diagnosis is None else diagnosis.cause.sensitivity,
+        )
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _table(lines: list[ScannerStatus]) -> Table:
+    table = Table("scanner", "images", "S/h", "scalar", "since", "kind", "cause", "sensitivity")
+    for line in lines:
+        forecast = ", ".join(f"{name} {change:+.2f}" for name, change in line.sensitivity.items())
+        colour = "red" if line.drifts else "green"
+        table.add_row(
+            line.scanner, str(line.images), f"[{colour}]{line.ratio:.2f}[/{colour}]", line.scalar,
+            line.since, line.kind, line.cause, forecast,
+        )  # fmt: skip
+    return table

@@ -1,0 +1,313 @@
+"""Radiograph, Pixels, Scores -> rolling state of each scanner -> gauges; off the request path.
+
+One thread does all the work. A request pays for a copy of some rows and for a place in a queue; a
+full queue drops the radiograph from drift, and never delays its answer.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from service.core.drift import Alarm, Detector, Diagnosis
+from service.core.drift_cusum import Numbers
+from service.core.drift_reference import DRIFT_REFERENCE, find_reference
+from service.core.drift_scalars import (
+    GreySample,
+    Scalar,
+    as_vector,
+    measure_input,
+    measure_raw,
+    measure_scores,
+)
+from service.core.inference import Scores
+from service.core.radiograph import DicomContext, Pixels
+from service.drift_metrics import DevicePart, DriftMetrics, ScalarState
+from service.drift_state import (
+    DriftState,
+    ScannerState,
+    digest_of_reference,
+    load_state,
+    save_state,
+)
+from service.logs import describe_error
+from service.metrics import STATISTICS
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+QUEUED_RADIOGRAPHS = 64
+"""About 400 kB each."""
+
+SAVE_SECONDS = 30.0
+"""A killed service forgets at most so much; a stopped one nothing."""
+
+PICTURE_REASONS = ("IMAGE_BLANK", "POLARITY_AMBIGUOUS")
+"""A scanner whose pictures are refused for these has changed indeed."""
+
+DIAGNOSE_IMAGES = 25
+DISTANCE_IMAGES = 25
+DAY_SECONDS = 86_400.0
+OnPixels = Callable[[str, Mapping[str, float], Mapping[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What drift keeps of one radiograph until its turn.
+
+    Attributes
+    ----------
+    seconds
+        Unix time of its receipt.
+    sample
+        None for an upload that was refused before it was sampled.
+    pixels, scores
+        None for a radiograph that was not evaluated.
+    reason
+        Why it was not evaluated.
+    """
+
+    scanner: str
+    seconds: float
+    sample: GreySample | None = field(repr=False)
+    dicom: DicomContext | None = field(repr=False, default=None)
+    pixels: Pixels | None = field(repr=False, default=None)
+    scores: Scores | None = field(repr=False, default=None)
+    reason: str | None = None
+
+    @property
+    def is_of_interest(self) -> bool:
+        """Refused for its tags, a picture says nothing of a scanner's chest radiographs."""
+        return self.sample is not None and self.reason in (None, *PICTURE_REASONS)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is known of a scanner beyond what is saved."""
+
+    alarm: Alarm | None = None
+    diagnosis: Diagnosis | None = None
+    distances: tuple[Numbers, Numbers] | None = None
+    diagnosed_image: int = 0
+    diagnosed_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What scanners are compared with; no detector where the model has no reference."""
+
+    digest: str
+    detector: Detector | None
+
+
+NOTHING = Comparison(digest_of_reference(None), None)
+
+
+def open_comparison(files: Mapping[str, bytes]) -> Comparison:
+    """From the files of a model version.
+
+    Raises
+    ------
+    ArtifactInvalid
+        Its reference is not what a release writes.
+    """
+    reference = find_reference(files)
+    if reference is None:
+        return NOTHING
+    return Comparison(digest_of_reference(files[DRIFT_REFERENCE]), Detector(reference))
+
+
+class DriftMonitor:
+    """Follows every scanner; `observe` may be called from any thread.
+
+    Parameters
+    ----------
+    path
+        Where the state survives a restart; None keeps it in memory.
+    on_pixels
+        Told alias, raw and model-input statistics of every radiograph.
+    clock
+        Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics: DriftMetrics,
+        path: Path | None,
+        on_pixels: OnPixels,
+        clock: Callable[[], float],
+    ) -> None:
+        self._metrics = metrics
+        self._path = path
+        self._on_pixels = on_pixels
+        self._clock = clock
+        self._queue: queue.Queue[Sighting | Callable[[], None] | None] = queue.Queue(
+            QUEUED_RADIOGRAPHS
+        )
+        self._comparison = NOTHING
+        self._state = DriftState(NOTHING.digest)
+        self._watched: dict[str, _Watched] = {}
+        self._saved_at = clock()
+        self._thread = threading.Thread(target=self._work, name="drift", daemon=True)
+        self._thread.start()
+
+    def use(self, comparison: Comparison) -> None:
+        """Compare with this reference from now on; blocks until what was observed is done."""
+
+        def switch() -> None:
+            self._save()
+            detector = comparison.detector
+            self._comparison = comparison
+            self._state = load_state(self._path, comparison.digest, detector)
+            self._watched = {}
+            if detector is None:
+                self._metrics.use_scalars((), 0.0)
+            else:
+                self._metrics.use_scalars(detector.scalars, detector.created_seconds)
+            for alias, scanner in self._state.scanners.items():
+                self._show(alias, scanner)
+
+        self._queue.put(switch)
+        self.settle()
+
+    def observe(self, sighting: Sighting) -> None:
+        """Take note of a radiograph, some time soon."""
+        if not sighting.is_of_interest:
+            return
+        try:
+            self._queue.put_nowait(sighting)
+        except queue.Full:
+            self._metrics.dropped.inc()
+
+    def settle(self) -> None:
+        """Wait until all that was observed is in the gauges."""
+        self._queue.join()
+
+    def close(self) -> None:
+        """Finish what waits and save; may be called again."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                if isinstance(item, Sighting):
+                    self._add(item)
+                else:
+                    item()
+            except Exception as error:  # noqa: BLE001 - one odd radiograph must not end the watch
+                self._metrics.failed.inc()
+                log.error("drift.failed", **describe_error(error))
+            finally:
+                self._queue.task_done()
+        self._save()
+        self._queue.task_done()
+
+    def _add(self, sighting: Sighting) -> None:
+        alias = sighting.scanner
+        scanner = self._state.scanners.setdefault(alias, ScannerState())
+        raw = {} if sighting.sample is None else measure_raw(sighting.sample)
+        seen = {} if sighting.pixels is None else measure_input(sighting.pixels)
+        self._on_pixels(alias, _statistics(raw), _statistics(seen))
+        self._metrics.count_radiograph(alias, sighting.seconds)
+        self._compare_device(alias, scanner, sighting.dicom)
+        scanner.images += 1
+        scanner.last_seconds = sighting.seconds
+        self._update(alias, scanner, sighting, raw | seen)
+        if self._clock() - self._saved_at >= SAVE_SECONDS:
+            self._save()
+
+    def _update(
+        self, alias: str, scanner: ScannerState, sighting: Sighting, measured: dict[Scalar, float]
+    ) -> None:
+        detector, scores = self._comparison.detector, sighting.scores
+        if detector is None:
+            return
+        if scores is not None:
+            measured |= measure_scores(scores.probabilities)
+            measured |= detector.features.measure(scores.features)
+        scanner.track = scanner.track or detector.start()
+        values = as_vector(measured, detector.scalars)
+        detector.update(scanner.track, values, sighting.seconds)
+        self._show(alias, scanner)
+
+    def _compare_device(
+        self, alias: str, scanner: ScannerState, dicom: DicomContext | None
+    ) -> None:
+        """A new software version, or another detector, is an event of its own."""
+        if dicom is None:
+            return
+        words = {
+            DevicePart.SOFTWARE: dicom.software_versions,
+            DevicePart.DETECTOR: dicom.device_serial_number,
+        }
+        for part, said in words.items():
+            if not said:
+                continue
+            digest = self._state.digest(said)
+            before = scanner.devices.get(part.value)
+            scanner.devices[part.value] = digest
+            if before is not None and before != digest:
+                self._metrics.device_changes.labels(alias, part.value).inc()
+                log.warning("drift.device_changed", scanner=alias, part=part.value)
+
+    def _show(self, alias: str, scanner: ScannerState) -> None:
+        detector, track = self._comparison.detector, scanner.track
+        if detector is None or track is None:
+            return
+        watched = self._watched.setdefault(alias, _Watched())
+        alarm = detector.alarm(track)
+        is_new = alarm is not None and watched.alarm is None
+        if alarm is not None and (is_new or self._is_due(watched, scanner)):
+            watched.diagnosis = detector.diagnose(track, alarm)
+            watched.diagnosed_image = scanner.images
+            watched.diagnosed_seconds = scanner.last_seconds
+            _tell(alias, alarm, watched.diagnosis)
+        if alarm is None and watched.alarm is not None:
+            log.info("drift.ended", scanner=alias)
+        watched.alarm = alarm
+        self._metrics.show_diagnosis(alias, alarm, watched.diagnosis)
+        if is_new or watched.distances is None or scanner.images % DISTANCE_IMAGES == 0:
+            watched.distances = detector.distances(track)
+        columns = (detector.ratios(track), detector.since_seconds(track), *watched.distances)
+        states = [ScalarState(*map(float, row)) for row in zip(*columns, strict=True)]
+        self._metrics.show_scalars(alias, dict(zip(detector.scalars, states, strict=True)))
+
+    def _is_due(self, watched: _Watched, scanner: ScannerState) -> bool:
+        return (
+            scanner.images - watched.diagnosed_image >= DIAGNOSE_IMAGES
+            or scanner.last_seconds - watched.diagnosed_seconds >= DAY_SECONDS
+        )
+
+    def _save(self) -> None:
+        self._saved_at = self._clock()
+        if self._path is None or not self._state.scanners:
+            return
+        try:
+            save_state(self._path, self._state)
+        except OSError as error:
+            log.error("drift.save_failed", error=type(error).__name__)
+
+
+def _statistics(measured: dict[Scalar, float]) -> dict[str, float]:
+    """Those that are shown as histograms, without the word of their stage."""
+    named = {name.value.partition("_")[2]: value for name, value in measured.items()}
+    return {name: named[name] for name in STATISTICS if name in named}
+
+
+def _tell(alias: str, alarm: Alarm, diagnosis: Diagnosis) -> None:
+    log.warning(
+        "drift.detected",
+        scanner=alias,
+        scalar=alarm.scalar.value,
+        ratio=round(alarm.ratio, 2),
+        since=datetime.fromtimestamp(alarm.since_seconds, UTC).isoformat(timespec="seconds"),
+        kind=diagnosis.verdict.kind.value,
+        cause=diagnosis.cause.name,
+        images=diagnosis.images,
+    )

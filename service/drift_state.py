@@ -1,0 +1,136 @@
+"""What drift remembers of each scanner, on disk: one file, replaced in one rename, no pickle."""
+
+import hashlib
+import io
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.core.drift import Detector, Track
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+STATE = "drift.npz"
+ARRAYS = ("sums", "since_images", "since_seconds", "window")
+
+
+class ScannerNote(BaseModel):
+    """What is no array."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: int = Field(0, ge=0)
+    last_seconds: float = 0.0
+    devices: dict[str, str] = Field(default_factory=dict)
+    """Part to salted digest of what the tags last said: never the words themselves."""
+
+
+class StateNotes(BaseModel):
+    """Header of the file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reference: str
+    """Digest of the reference that the sums were made with; another one begins anew."""
+    salt: str
+    scanners: dict[str, ScannerNote] = Field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ScannerState:
+    """One scanner; no track where the model has no reference."""
+
+    track: Track | None = None
+    devices: dict[str, str] = field(default_factory=dict)
+    images: int = 0
+    last_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class DriftState:
+    """All scanners that were seen."""
+
+    reference: str
+    salt: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    scanners: dict[str, ScannerState] = field(default_factory=dict)
+
+    def digest(self, words: str) -> str:
+        """Of what a tag says; nobody without this file can try words out."""
+        return hashlib.sha256(f"{self.salt}\0{words}".encode()).hexdigest()[:16]
+
+
+def digest_of_reference(body: bytes | None) -> str:
+    """Identity of a reference; of none, `none`."""
+    return "none" if body is None else hashlib.sha256(body).hexdigest()
+
+
+def load_state(path: Path | None, reference: str, detector: Detector | None) -> DriftState:
+    """What was remembered; sums of another reference are forgotten, device notes are kept.
+
+    A file that cannot be read is reported and begun anew: drift must not keep a service down.
+    """
+    if path is None or not path.is_file():
+        return DriftState(reference)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            notes = StateNotes.model_validate_json(arrays["notes"].tobytes())
+            same = notes.reference == reference and detector is not None
+            scanners = {
+                alias: ScannerState(
+                    _track(arrays, alias, note, detector) if same and detector else None,
+                    dict(note.devices), note.images, note.last_seconds,
+                )
+                for alias, note in notes.scanners.items()
+            }  # fmt: skip
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        log.error("drift.state_unreadable", error=type(error).__name__)
+        return DriftState(reference)
+    return DriftState(reference, notes.salt, scanners)
+
+
+def save_state(path: Path, state: DriftState) -> None:
+    """Write beside, then rename; only this user may read it."""
+    notes = StateNotes(
+        reference=state.reference,
+        salt=state.salt,
+        scanners={
+            alias: ScannerNote(
+                images=scanner.images, last_seconds=scanner.last_seconds, devices=scanner.devices
+            )
+            for alias, scanner in state.scanners.items()
+        },
+    )
+    arrays = {
+        f"{alias}/{name}": getattr(scanner.track, name)
+        for alias, scanner in state.scanners.items()
+        if scanner.track is not None
+        for name in ARRAYS
+    }
+    buffer = io.BytesIO()
+    header = np.frombuffer(notes.model_dump_json().encode(), np.uint8)
+    np.savez(buffer, allow_pickle=False, notes=header, **arrays)
+    part = path.with_name(path.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
+    part.write_bytes(buffer.getvalue())
+    part.replace(path)
+
+
+def _track(
+    arrays: Mapping[str, np.ndarray], alias: str, note: ScannerNote, detector: Detector
+) -> Track:
+    """The remembered track, if it has the shape of this reference's."""
+    fresh = detector.start()
+    found = {name: arrays[f"{alias}/{name}"] for name in ARRAYS}
+    for name, array in found.items():
+        expected = getattr(fresh, name)
+        if array.shape != expected.shape or array.dtype != expected.dtype:
+            raise ValueError(f"{name} of a scanner has another shape")
+    return Track(images=note.images, last_seconds=note.last_seconds, **found)

@@ -1,0 +1,147 @@
+"""Rules, routes and dashboards fit each other, the service and the runbook."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service import codes
+from service.core.drift_scalars import Scalar
+from service.drift_metrics import DriftMetrics
+from service.metrics import Metrics
+from tests.support.dashboards import (
+    DEPLOY,
+    RECORDED,
+    dashboard_queries,
+    dashboards,
+    metrics_in,
+    rules,
+)
+from tests.support.monitoring import missing_programs
+
+RUNBOOK = DEPLOY.parent / "docs/runbook.md"
+SCANNERS = tuple(f"room-{n}" for n in range(32))
+MOST_SERIES = 12_000
+"""With 32 scanners; Prometheus holds some millions."""
+
+
+@pytest.fixture(scope="module")
+def registry() -> CollectorRegistry:
+    """Every instrument, for as many scanners as a site may name."""
+    registry = CollectorRegistry()
+    scanners = (*SCANNERS, "other")
+    Metrics(
+        registry,
+        scanners=scanners,
+        codes=codes.PROBLEMS,
+        reasons=codes.REASONS,
+        warnings=codes.WARNINGS,
+    )
+    DriftMetrics(registry, scanners=scanners, tells_results=True).use_scalars(Scalar, 0.0)
+    return registry
+
+
+@pytest.fixture(scope="module")
+def catalogue(registry: CollectorRegistry) -> set[str]:
+    """Names of our metrics."""
+    return {family.name for family in registry.collect() if family.name.startswith("cxr_")}
+
+
+def expressions() -> list[str]:
+    """All that is asked of Prometheus."""
+    return [*(expression for _, expression in dashboard_queries()), *(r["expr"] for r in rules())]
+
+
+def test_every_metric_has_a_panel_or_an_alert(catalogue: set[str]) -> None:
+    used = set().union(*map(metrics_in, expressions()))
+
+    assert catalogue - used == set()
+
+
+def test_no_expression_names_a_metric_that_is_not_there(catalogue: set[str]) -> None:
+    texts = [str(rule.get("annotations", "")) for rule in rules()]
+
+    assert set().union(*map(metrics_in, [*expressions(), *texts])) - catalogue == set()
+
+
+def test_recorded_series_are_used_and_exist() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    used = set(RECORDED.findall(" ".join(expressions())))
+
+    assert used == recorded
+
+
+def test_series_are_bounded_for_the_largest_site(registry: CollectorRegistry) -> None:
+    assert sum(len(family.samples) for family in registry.collect()) < MOST_SERIES
+
+
+def test_each_alert_links_to_its_heading() -> None:
+    headings = re.findall(r"^## (\w+)$", RUNBOOK.read_text("utf-8"), re.MULTILINE)
+    alerts = {
+        rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules() if "alert" in rule
+    }
+
+    assert list(alerts) == headings
+    assert all(url == f"docs/runbook.md#{name.lower()}" for name, url in alerts.items())
+
+
+def test_each_alert_has_a_firing_and_a_silent_case() -> None:
+    text = (DEPLOY / "prometheus/alerts_test.yml").read_text("utf-8")
+    alerts = [rule["alert"] for rule in rules() if "alert" in rule]
+
+    cases = [f"{alert} {what}" for alert in alerts for what in ("fires", "is silent")]
+
+    assert re.findall(r"^  - name: (.+)$", text, re.MULTILINE) == cases
+
+
+def test_dashboards_have_places_and_ids_of_their_own() -> None:
+    boards = dashboards()
+
+    assert [board["title"] for board in boards.values()] == [
+        "Capacity", "Model and drift", "Triage today",
+    ]  # fmt: skip
+    for board in boards.values():
+        ids = [panel["id"] for panel in board["panels"]]
+        assert len(set(ids)) == len(ids)
+        assert all(p["gridPos"]["x"] + p["gridPos"]["w"] <= 24 for p in board["panels"])
+        assert {p["datasource"]["uid"] for p in board["panels"]} == {"cxr-prometheus"}
+    assert "uid: cxr-prometheus" in (
+        DEPLOY / "grafana/provisioning/datasources/prometheus.yml"
+    ).read_text("utf-8")
+
+
+@pytest.mark.skipif(
+    bool(missing_programs()),
+    reason=f"RULES ARE NOT TESTED: {', '.join(missing_programs())} not installed",
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "promtool check config prometheus/prometheus.yml",
+        "promtool check rules prometheus/recording.yml prometheus/alerts.yml",
+        "promtool test rules prometheus/alerts_test.yml",
+        "amtool check-config alertmanager/alertmanager.yml",
+    ],
+)
+def test_monitoring_programs_accept_the_files(command: str) -> None:
+    program, *words = command.split()
+
+    done = subprocess.run(
+        [shutil.which(program) or program, *words], cwd=DEPLOY, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_expressions_of_panels_parse(tmp_path: Path) -> None:
+    lines = [f"      - record: x:{n}\n        expr: {e!r}" for n, e in enumerate(expressions())]
+    path = tmp_path / "panels.yml"
+    path.write_text("groups:\n  - name: panels\n    rules:\n" + "\n".join(lines), "utf-8")
+
+    done = subprocess.run(["promtool", "check", "rules", path], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,127 @@
+"""The candidate learns of an upload after its answer, costs none, and tells nobody."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from service.candidate import MAX_WAITING, CandidateScorer
+from service.core.artifact import load_artifact, write_current
+from service.core.store import name_candidate
+from service.record import Mode
+from tests.support.apps import OpenApp, SlowUpload, open_app, tiny_settings
+from tests.support.models import TinyChoices, build_tiny_artifact
+from tests.support.radiographs import dicom_bytes, png_bytes
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Version 1 serves, version 2 with other weights is the candidate."""
+    folder = tmp_path / "store"
+    build_tiny_artifact(folder)
+    build_tiny_artifact(folder, TinyChoices(seed=5, version="0.0.2"))
+    write_current(folder, load_artifact(folder / "tiny/0.0.1"))
+    name_candidate(folder, "tiny/0.0.2")
+    return folder
+
+
+def _candidate(service: OpenApp) -> CandidateScorer:
+    scorer = service.runtime.shadow.current
+    assert scorer is not None
+    return scorer
+
+
+def _counted(service: OpenApp, outcome: str) -> float:
+    lines = service.runtime.metrics.exposition().decode().splitlines()
+    name = f'cxr_candidate_radiographs_total{{outcome="{outcome}"}} '
+    return float(next(line for line in lines if line.startswith(name)).removeprefix(name))
+
+
+def _noted(service: OpenApp) -> list[tuple[str, dict[str, object]]]:
+    with service.runtime.record.reader.reading() as connection:
+        rows = connection.execute(text("SELECT entry, body FROM evidence_log ORDER BY sequence"))
+        return [(row[0], json.loads(row[1])) for row in rows]
+
+
+async def test_scores_of_the_candidate_become_evidence_of_the_entry(
+    store: Path, tmp_path: Path
+) -> None:
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        answer = await service.client.post("/predict", content=png_bytes())
+        await _candidate(service).wait_drained()
+        ((entry, body),) = _noted(service)
+
+    told = answer.json()
+    assert entry == told["id"]
+    assert (body["name"], body["version"]) == ("tiny", "0.0.2")
+    assert body["probabilities"] != told["probabilities"]
+    assert told["model"]["version"] == "0.0.1"
+
+
+async def test_only_what_was_evaluated_is_offered(store: Path, tmp_path: Path) -> None:
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        film = dicom_bytes()
+        for body in (dicom_bytes(view="LATERAL"), b"text", film, film):
+            await service.client.post("/predict", content=body)
+        await _candidate(service).wait_drained()
+
+        assert len(_noted(service)) == 1
+
+
+async def test_nothing_is_scored_while_an_upload_is_in_progress(
+    store: Path, tmp_path: Path
+) -> None:
+    slow = SlowUpload(png_bytes())
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        upload = asyncio.create_task(service.client.post("/predict", content=slow))
+        await slow.started.wait()
+        await service.client.post("/predict", content=dicom_bytes())
+        candidate = _candidate(service)
+        waiting = candidate.waiting
+        slow.finish.set()
+        await upload
+        await candidate.wait_drained()
+        scored = _counted(service, "scored")
+
+    assert (waiting, scored) == (1, 2)
+
+
+async def test_what_there_is_no_room_for_is_dropped_and_counted(
+    store: Path, tmp_path: Path
+) -> None:
+    slow = SlowUpload(png_bytes())
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        upload = asyncio.create_task(service.client.post("/predict", content=slow))
+        await slow.started.wait()
+        candidate = _candidate(service)
+        for number in range(MAX_WAITING + 3):
+            candidate.offer(f"entry-{number}", b"text")
+        slow.finish.set()
+        await upload
+        await candidate.wait_drained()
+        ended = [_counted(service, outcome) for outcome in ("dropped", "failed", "scored")]
+
+    # The slow upload itself finds no room either, or the first place that was freed.
+    assert ended[0] in (3, 4)
+    assert ended[1:] == [MAX_WAITING, 4 - ended[0]]
+
+
+async def test_shadow_mode_answers_the_same_with_a_candidate(store: Path, tmp_path: Path) -> None:
+    async with open_app(tiny_settings(store, tmp_path, mode=Mode.SHADOW.value)) as service:
+        answer = await service.client.post("/predict", content=png_bytes())
+        await _candidate(service).wait_drained()
+
+    assert (answer.status_code, set(answer.json())) == (202, {"id", "mode", "notice"})
+
+
+async def test_a_candidate_that_is_damaged_costs_nothing_but_itself(
+    store: Path, tmp_path: Path
+) -> None:
+    (store / "tiny/0.0.2/model.onnx").write_bytes(b"")
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        answer = await service.client.post("/predict", content=png_bytes())
+
+        assert service.runtime.shadow.current is None
+    assert answer.status_code == 200

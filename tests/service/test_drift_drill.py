@@ -1,0 +1,56 @@
+"""The fire drill says why it failed."""
+
+import pytest
+from pydicom import dcmread
+from pydicom.filebase import DicomBytesIO
+
+from service.core.drift_shifts import UnknownShift, parse_shift
+from service.core.intake import read_radiograph
+from service.drift_drill import Drill, DrillFailed, encode_dicom, find_device, run_drill
+from tests.support.drift import draw_radiograph
+from tests.support.monitoring import free_port
+
+
+def test_device_is_the_one_that_the_service_knows_by_the_alias() -> None:
+    scanners = {"STATION-1": "room-1", "Maker|Model 3": "room-3"}
+
+    assert find_device(scanners, "room-1") == {"StationName": "STATION-1"}
+    assert find_device(scanners, "room-3") == {
+        "Manufacturer": "Maker",
+        "ManufacturerModelName": "Model 3",
+    }
+
+
+def test_scanner_that_no_list_names_is_refused() -> None:
+    with pytest.raises(DrillFailed, match="room-9"):
+        find_device({"STATION-1": "room-1"}, "room-9")
+
+
+def test_encoded_radiograph_is_read_back_as_it_was() -> None:
+    radiograph = draw_radiograph(1)
+
+    body = encode_dicom(radiograph, {"StationName": "STATION-1"})
+
+    read = read_radiograph(body)
+    assert abs(read.grey.astype(int) - radiograph.grey).max() < 65535 / 4095 * 1.5
+    assert dcmread(DicomBytesIO(body)).StationName == "STATION-1"
+
+
+def test_service_that_does_not_answer_fails_the_drill(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("images") / "a.dcm"
+    path.write_bytes(encode_dicom(draw_radiograph(1), {}))
+    drill = Drill(
+        service=f"http://127.0.0.1:{free_port()}", scanner="room-1", device={},
+        shift=parse_shift("gamma:1.3"), images=1, patience_seconds=1,
+    )  # fmt: skip
+
+    with pytest.raises(DrillFailed, match="does not answer"):
+        run_drill(drill, [path], 0, lambda _text: None)
+
+
+@pytest.mark.parametrize("text", ["gama:1.3", "gamma:high", ""])
+def test_unknown_shift_names_the_known_ones(text: str) -> None:
+    with pytest.raises(UnknownShift, match="gamma"):
+        parse_shift(text)

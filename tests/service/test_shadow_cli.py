@@ -1,0 +1,153 @@
+"""`cxr-triage shadow ...` and `model ...`, as an operator types them."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.core.artifact import load_artifact, load_current, write_current
+from service.record import Identifier, Pseudonymiser, load_or_create_key
+from service.record.gaps import RetentionTooShort
+from service.simulate import LogNotEmpty
+from tests.support.models import TinyChoices, build_tiny_artifact
+from tests.support.simulated import copy_log, read_log
+
+NEWEST = "SELECT kind, actor, body FROM evidence_log ORDER BY sequence DESC LIMIT 1"
+
+
+@pytest.fixture
+def log(
+    simulated_log: Path, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    url = copy_log(simulated_log, tmp_path / "log")
+    monkeypatch.setenv("CXR_RECORD__URL", url)
+    monkeypatch.setenv("CXR_RECORD__SITE_KEY_FILE", str(tmp_path / "log/site.key"))
+    monkeypatch.setenv("CXR_MODEL__STORE", str(tiny_store))
+    return url
+
+
+def _run(*arguments: str, answer: str = "") -> tuple[int, str]:
+    result = CliRunner().invoke(app, arguments, input=answer)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_both_chains_are_verified(log: str) -> None:
+    code, told = _run("shadow", "verify")
+
+    assert code == 0
+    assert "rows hold" in told
+    assert "rows of evidence hold" in told
+
+
+def test_simulated_rows_never_stand_among_real_ones(log: str) -> None:
+    with pytest.raises(LogNotEmpty):
+        _run("shadow", "simulate", "--months", "0.1")
+
+
+def test_a_simulated_log_is_whole_and_has_everything_to_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/new/shadow.db"
+    monkeypatch.setenv("CXR_RECORD__URL", url)
+    monkeypatch.setenv("CXR_RECORD__SITE_KEY_FILE", str(tmp_path / "new/site.key"))
+
+    code, told = _run("shadow", "simulate", "--months", "0.4", "--per-day", "15")
+
+    kinds = {row[0] for row in read_log(url, "SELECT DISTINCT kind FROM evidence_log")}
+    outcomes = {row[0] for row in read_log(url, "SELECT DISTINCT outcome FROM shadow_log")}
+    assert (code, "12 days" in told) == (0, True)
+    assert kinds >= {"criteria", "candidate", "report", "adjudication"}
+    assert outcomes >= {"evaluated", "not_evaluated"}
+    assert _run("shadow", "verify")[0] == 0
+
+
+def test_reports_are_joined_from_a_file(log: str, tmp_path: Path) -> None:
+    rows = [
+        {"accession": "A1", "read_at": "2026-03-01T07:30:00Z", "pneumonia": "positive",
+         "tuberculosis": "negative", "report": ""},
+        {"accession": "A2", "read_at": "", "pneumonia": "", "tuberculosis": "",
+         "report": "Possible pneumonia."},
+    ]  # fmt: skip
+    path = tmp_path / "reports.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+    code, told = _run("shadow", "import-reports", str(path), "--by", "ris")
+
+    assert (code, told.strip()) == (0, "2 reports, 1 of them unclear about a finding")
+    kind, actor, body = read_log(log, NEWEST)[0]
+    assert (kind, actor) == ("report", "ris")
+    assert json.loads(str(body))["outcomes"]["pneumonia"] == "unclear"
+    assert _run("shadow", "verify")[0] == 0
+
+
+def test_a_look_up_is_recorded_with_its_reason_and_without_the_identifier(
+    log: str, tmp_path: Path
+) -> None:
+    answers = "recall of a patient\nZQACCESSION\n"
+
+    code, _ = _run("shadow", "lookup", "--by", "dr-a", answer=answers)
+
+    kind, actor, body = read_log(log, NEWEST)[0]
+    told = json.loads(str(body))
+    key = Pseudonymiser(load_or_create_key(tmp_path / "log/site.key"))
+    assert (code, kind, actor, told["matches"]) == (0, "lookup", "dr-a", 0)
+    assert told["reason"] == "recall of a patient"
+    assert told["pseudonym"] == key.pseudonymise(Identifier.ACCESSION, "ZQACCESSION")
+    assert "ZQACCESSION" not in str(body)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_an_export_is_recorded(log: str, tmp_path: Path, file_format: str) -> None:
+    out = tmp_path / "out"
+
+    code, told = _run("shadow", "export", str(out), "--format", file_format, "--by", "me")
+
+    kind, actor, body = read_log(log, NEWEST)[0]
+    assert (code, kind, actor) == (0, "export", "me")
+    assert told.strip().endswith(f"{json.loads(str(body))['rows']} rows")
+    assert out.stat().st_size > 10_000
+
+
+def test_criteria_count_only_what_comes_after_them(log: str) -> None:
+    before = json.loads(_run("shadow", "report")[1].split("Research use only")[0])
+
+    code, _ = _run("shadow", "register", "--sensitivity", "pneumonia=0.95", "--by", "board")
+    after = json.loads(_run("shadow", "report")[1].split("Research use only")[0])
+
+    assert code == 0
+    assert before["radiographs"] > 500
+    assert (after["registered_by"], after["radiographs"]) == ("board", 0)
+    assert after["criteria"][0]["target"] == 0.95
+    assert after["decision"] == "EXTEND"
+
+
+def test_rows_younger_than_six_months_are_not_purged(log: str) -> None:
+    with pytest.raises(RetentionTooShort):
+        _run("shadow", "purge", "--keep-days", "30", "--yes")
+
+    assert _run("shadow", "verify")[0] == 0
+
+
+def test_versions_are_listed_with_their_roles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = build_tiny_artifact(tmp_path / "store")
+    build_tiny_artifact(store, TinyChoices(seed=2, version="0.0.2"))
+    write_current(store, load_artifact(store / "tiny/0.0.1"))
+    monkeypatch.setenv("CXR_MODEL__STORE", str(store))
+
+    named = _run("model", "candidate", "tiny/0.0.2")
+    listed = _run("model", "list")
+
+    assert (named[0], listed[0]) == (0, 0)
+    assert "CURRENT" in listed[1]
+    assert "CANDIDATE" in listed[1]
+    assert load_current(store).reference == "tiny/0.0.1"

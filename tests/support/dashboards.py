@@ -1,0 +1,49 @@
+"""What the shipped dashboards and rules ask Prometheus."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+METRIC = re.compile(r"\b(cxr_[a-z0-9_]+)")
+RECORDED = re.compile(r"\bcxr:[a-z0-9_:]+")
+SUFFIXES = ("_bucket", "_sum", "_count", "_total")
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    """By file name."""
+    paths = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
+    return {path.name: json.loads(path.read_text("utf-8")) for path in paths}
+
+
+def dashboard_queries() -> list[tuple[str, str]]:
+    """Panel and expression, for every scanner."""
+    return [
+        (f"{board['title']}: {panel['title']}", target["expr"].replace("$scanner", ".*"))
+        for board in dashboards().values()
+        for panel in board["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    """Recording and alerting rules."""
+    for name in ("recording.yml", "alerts.yml"):
+        text = (DEPLOY / "prometheus" / name).read_text("utf-8")
+        for group in yaml.safe_load(text)["groups"]:
+            yield from group["rules"]
+
+
+def metrics_in(expression: str) -> set[str]:
+    """Our metrics that an expression names, without the suffixes of a type."""
+    return {_family(name) for name in METRIC.findall(expression)}
+
+
+def _family(name: str) -> str:
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
