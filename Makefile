@@ -36,6 +36,12 @@ test: $(DEV)/.installed  ## every test; ARGS="tests/core -k window" for some
 coverage: $(DEV)/.installed  ## every test, and the lines and branches that none of them reaches
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(DEV)/bin/python -m pytest -n $(JOBS) --cov $(ARGS)
 
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz
+fuzz: $(DEV)/.installed  ## coverage-guided fuzzing of the reader, for FUZZ_SECONDS=600; needs Python 3.11
+	@$(DEV)/bin/python $(PIP) "atheris==2.3.0"
+	@PYTHONPATH=. OMP_NUM_THREADS=1 $(DEV)/bin/python tests/fuzz/read_radiograph.py .fuzz -max_total_time=$(FUZZ_SECONDS)
+
 .PHONY: check
 check: lint types imports hygiene  ## everything that needs no test
 
@@ -46,7 +52,7 @@ lint: $(DEV)/.installed
 
 .PHONY: types
 types: $(DEV)/.installed
-	@$(DEV)/bin/mypy --strict service training tests
+	@$(DEV)/bin/mypy --strict $(CODE)
 
 .PHONY: imports
 imports: $(DEV)/.installed

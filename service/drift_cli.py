@@ -16,7 +16,7 @@ from service.core.artifact import load_current
 from service.core.drift import Detector
 from service.core.drift_shifts import UnknownShift, parse_shift
 from service.drift_drill import Drill, find_device, run_drill
-from service.drift_monitor import open_comparison
+from service.drift_sighting import open_comparison
 from service.drift_state import STATE, ScannerState, load_state
 
 app = typer.Typer(

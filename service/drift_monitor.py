@@ -7,33 +7,25 @@ full queue drops the radiograph from drift, and never delays its answer.
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from service.core.drift import Alarm, Detector, Diagnosis
+from service.core.drift import Alarm, Diagnosis
 from service.core.drift_cusum import Numbers
-from service.core.drift_reference import DRIFT_REFERENCE, find_reference
 from service.core.drift_scalars import (
-    GreySample,
     Scalar,
     as_vector,
     measure_input,
     measure_raw,
     measure_scores,
 )
-from service.core.inference import Scores
-from service.core.radiograph import DicomContext, Pixels
+from service.core.radiograph import DicomContext
 from service.drift_metrics import DevicePart, DriftMetrics, ScalarState
-from service.drift_state import (
-    DriftState,
-    ScannerState,
-    digest_of_reference,
-    load_state,
-    save_state,
-)
+from service.drift_sighting import NOTHING, Comparison, Sighting
+from service.drift_state import DriftState, ScannerState, load_state, save_state
 from service.logs import describe_error
 from service.metrics import STATISTICS
 
@@ -45,43 +37,12 @@ QUEUED_RADIOGRAPHS = 64
 SAVE_SECONDS = 30.0
 """A killed service forgets at most so much; a stopped one nothing."""
 
-PICTURE_REASONS = ("IMAGE_BLANK", "POLARITY_AMBIGUOUS")
-"""A scanner whose pictures are refused for these has changed indeed."""
-
 DIAGNOSE_IMAGES = 25
+"""After an alarm; then twice as many, and so on, and once a day."""
+
 DISTANCE_IMAGES = 25
 DAY_SECONDS = 86_400.0
 OnPixels = Callable[[str, Mapping[str, float], Mapping[str, float]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What drift keeps of one radiograph until its turn.
-
-    Attributes
-    ----------
-    seconds
-        Unix time of its receipt.
-    sample
-        None for an upload that was refused before it was sampled.
-    pixels, scores
-        None for a radiograph that was not evaluated.
-    reason
-        Why it was not evaluated.
-    """
-
-    scanner: str
-    seconds: float
-    sample: GreySample | None = field(repr=False)
-    dicom: DicomContext | None = field(repr=False, default=None)
-    pixels: Pixels | None = field(repr=False, default=None)
-    scores: Scores | None = field(repr=False, default=None)
-    reason: str | None = None
-
-    @property
-    def is_of_interest(self) -> bool:
-        """Refused for its tags, a picture says nothing of a scanner's chest radiographs."""
-        return self.sample is not None and self.reason in (None, *PICTURE_REASONS)
 
 
 @dataclass(slots=True)
@@ -91,33 +52,9 @@ class _Watched:
     alarm: Alarm | None = None
     diagnosis: Diagnosis | None = None
     distances: tuple[Numbers, Numbers] | None = None
-    diagnosed_image: int = 0
+    due_image: int = 0
+    gap_images: int = 0
     diagnosed_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What scanners are compared with; no detector where the model has no reference."""
-
-    digest: str
-    detector: Detector | None
-
-
-NOTHING = Comparison(digest_of_reference(None), None)
-
-
-def open_comparison(files: Mapping[str, bytes]) -> Comparison:
-    """From the files of a model version.
-
-    Raises
-    ------
-    ArtifactInvalid
-        Its reference is not what a release writes.
-    """
-    reference = find_reference(files)
-    if reference is None:
-        return NOTHING
-    return Comparison(digest_of_reference(files[DRIFT_REFERENCE]), Detector(reference))
 
 
 class DriftMonitor:
@@ -261,28 +198,37 @@ class DriftMonitor:
         if detector is None or track is None:
             return
         watched = self._watched.setdefault(alias, _Watched())
-        alarm = detector.alarm(track)
-        is_new = alarm is not None and watched.alarm is None
-        if alarm is not None and (is_new or self._is_due(watched, scanner)):
-            watched.diagnosis = detector.diagnose(track, alarm)
-            watched.diagnosed_image = scanner.images
-            watched.diagnosed_seconds = scanner.last_seconds
-            _tell(alias, alarm, watched.diagnosis)
-        if alarm is None and watched.alarm is not None:
-            log.info("drift.ended", scanner=alias)
-        watched.alarm = alarm
-        self._metrics.show_diagnosis(alias, alarm, watched.diagnosis)
+        is_new = self._diagnose(alias, scanner, watched, detector.alarm(track))
         if is_new or watched.distances is None or scanner.images % DISTANCE_IMAGES == 0:
             watched.distances = detector.distances(track)
         columns = (detector.ratios(track), detector.since_seconds(track), *watched.distances)
         states = [ScalarState(*map(float, row)) for row in zip(*columns, strict=True)]
         self._metrics.show_scalars(alias, dict(zip(detector.scalars, states, strict=True)))
 
-    def _is_due(self, watched: _Watched, scanner: ScannerState) -> bool:
-        return (
-            scanner.images - watched.diagnosed_image >= DIAGNOSE_IMAGES
-            or scanner.last_seconds - watched.diagnosed_seconds >= DAY_SECONDS
-        )
+    def _diagnose(
+        self, alias: str, scanner: ScannerState, watched: _Watched, alarm: Alarm | None
+    ) -> bool:
+        """Whether there is something new to show; of an old alarm the cause is asked ever less."""
+        detector, track = self._comparison.detector, scanner.track
+        if alarm is None or detector is None or track is None:
+            was_alarm = watched.alarm is not None
+            watched.alarm = watched.diagnosis = None
+            if was_alarm:
+                log.info("drift.ended", scanner=alias)
+                self._metrics.show_diagnosis(alias, None, None)
+            return was_alarm
+        is_first = watched.alarm is None
+        is_next_day = scanner.last_seconds - watched.diagnosed_seconds >= DAY_SECONDS
+        watched.alarm = alarm
+        if not (is_first or is_next_day or scanner.images >= watched.due_image):
+            return False
+        watched.gap_images = DIAGNOSE_IMAGES if is_first else 2 * watched.gap_images
+        watched.due_image = scanner.images + watched.gap_images
+        watched.diagnosed_seconds = scanner.last_seconds
+        watched.diagnosis = detector.diagnose(track, alarm)
+        self._metrics.show_diagnosis(alias, alarm, watched.diagnosis)
+        _tell(alias, alarm, watched.diagnosis)
+        return True
 
     def _save(self) -> None:
         self._saved_at = self._clock()

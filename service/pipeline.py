@@ -23,7 +23,8 @@ from service.core.preprocess import preprocess
 from service.core.radiograph import Pixels, Radiograph
 from service.core.scope import check_scope
 from service.core.triage import triage
-from service.drift_monitor import DriftMonitor, Sighting
+from service.drift_monitor import DriftMonitor
+from service.drift_sighting import Sighting
 from service.ledger import AnsweredBefore, Ledger
 from service.metrics import Metrics
 from service.scanners import Scanners

@@ -25,7 +25,8 @@ from service.core.inference import score_batch
 from service.core.intake import IntakeLimits
 from service.core.store import load_candidate
 from service.drift_metrics import DriftMetrics
-from service.drift_monitor import DriftMonitor, open_comparison
+from service.drift_monitor import DriftMonitor
+from service.drift_sighting import open_comparison
 from service.drift_state import STATE
 from service.engine.base import Engine
 from service.engine.loading import open_engine

@@ -238,9 +238,9 @@ def _frames_of(path: Path) -> Iterator[Levels]:
 def _read_volume(path: Path) -> Levels:
     if importlib.util.find_spec("nibabel") is None:
         raise PackageAbsent("needs the package nibabel")
-    import nibabel  # noqa: PLC0415 - optional: only these kinds need it
+    from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415 - optional: only these kinds need it
 
-    return np.asarray(nibabel.load(path).dataobj, np.float32)
+    return np.asarray(Nifti1Image.from_filename(path).dataobj, np.float32)
 
 
 @functools.cache

@@ -126,10 +126,10 @@ class Detector:
     def since_seconds(self, track: Track) -> Numbers:
         """(K,) Unix time from which each scalar's highest sum has grown; 0 where it is zero."""
         ratios, since = track.sums / self._limits, np.zeros(len(self.scalars))
-        for place in np.argsort(ratios, axis=None):
-            if ratios.flat[place] > 0:
-                owner = self._series.owners[place % len(self._series)]
-                since[owner] = track.since_seconds.flat[place]
+        order = np.argsort(ratios, axis=None)
+        grown = order[ratios.ravel()[order] > 0]
+        # Of repeated places the last is kept: the series with the highest ratio.
+        since[np.tile(self._series.owners, 2)[grown]] = track.since_seconds.ravel()[grown]
         return since
 
     def alarm(self, track: Track) -> Alarm | None:

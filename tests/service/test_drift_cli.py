@@ -12,7 +12,8 @@ from service.core.artifact import load_current
 from service.core.drift_reference import DRIFT_REFERENCE, write_reference
 from service.core.drift_shifts import parse_shift
 from service.drift_metrics import DriftMetrics
-from service.drift_monitor import DriftMonitor, open_comparison
+from service.drift_monitor import DriftMonitor
+from service.drift_sighting import open_comparison
 from service.drift_state import STATE
 from tests.support.drift import draw_radiograph, small_reference
 from tests.support.models import TinyChoices, build_tiny_artifact

@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from service.core.drift_reference import DRIFT_REFERENCE, write_reference
 from service.drift_metrics import DriftMetrics
-from service.drift_monitor import DriftMonitor, open_comparison
+from service.drift_monitor import DriftMonitor
+from service.drift_sighting import open_comparison
 from service.drift_state import STATE
 from tests.support.drift import draw_radiograph, small_reference
 from tests.support.sightings import see

@@ -6,7 +6,7 @@ from service.core.drift_scalars import sample_radiograph
 from service.core.inference import Scores
 from service.core.preprocess import preprocess
 from service.core.radiograph import DicomContext, Radiograph, View
-from service.drift_monitor import Sighting
+from service.drift_sighting import Sighting
 from tests.support.drift import SPEC
 
 
