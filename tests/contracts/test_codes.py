@@ -13,7 +13,7 @@ from service.core.radiograph import View
 CORE = Path(errors.__file__).parent
 
 COMMAND_LINE = {
-    "ENGINE_UNAVAILABLE", "LOG_NOT_EMPTY", "PARQUET_MISSING", "REPORTS_UNREADABLE",
+    "DRILL_FAILED", "ENGINE_UNAVAILABLE", "LOG_NOT_EMPTY", "PARQUET_MISSING", "REPORTS_UNREADABLE",
     "RETENTION_TOO_SHORT",
 }  # fmt: skip
 """Raised where there is no request to answer."""
