@@ -56,6 +56,7 @@ class DriftMetrics:
         self._registry = registry
         self._scanners = tuple(scanners)
         self._tells_results = tells_results
+        self._children: dict[tuple[str, Scalar], list[Gauge]] = {}
         self._declare_scanners()
         self._declare_scalars()
         self._declare_verdicts()
@@ -67,11 +68,15 @@ class DriftMetrics:
 
     def use_scalars(self, scalars: Iterable[Scalar], created_seconds: float) -> None:
         """Show the scalars of a new reference, at zero, and none of the old one's."""
-        for gauge in (self.ratio, self.since, self.psi, self.wasserstein):
+        gauges = (self.ratio, self.since, self.psi, self.wasserstein)
+        for gauge in gauges:
             gauge.clear()
-            for scanner in self._scanners:
-                for scalar in filter(self.tells, scalars):
-                    gauge.labels(scanner, scalar.value)
+        told = list(filter(self.tells, scalars))
+        self._children = {
+            (scanner, scalar): [gauge.labels(scanner, scalar.value) for gauge in gauges]
+            for scanner in self._scanners
+            for scalar in told
+        }
         for scanner in self._scanners:
             self.show_diagnosis(scanner, None, None)
         self.reference.set(created_seconds)
@@ -84,12 +89,11 @@ class DriftMetrics:
     def show_scalars(self, scanner: str, states: Mapping[Scalar, ScalarState]) -> None:
         """Show where each scalar of a scanner stands."""
         for scalar, state in states.items():
-            if self.tells(scalar):
-                labels = (scanner, scalar.value)
-                self.ratio.labels(*labels).set(state.ratio)
-                self.since.labels(*labels).set(state.since_seconds)
-                self.psi.labels(*labels).set(state.psi)
-                self.wasserstein.labels(*labels).set(state.wasserstein)
+            numbers = (state.ratio, state.since_seconds, state.psi, state.wasserstein)
+            if (scanner, scalar) in self._children:
+                children = self._children[scanner, scalar]
+                for child, number in zip(children, numbers, strict=True):
+                    child.set(number)
 
     def show_diagnosis(
         self, scanner: str, alarm: Alarm | None, diagnosis: Diagnosis | None

@@ -56,7 +56,6 @@ class Alarm:
 
     scalar: Scalar
     ratio: float
-    is_rising: bool
     since_image: int
     since_seconds: float
 
@@ -140,15 +139,12 @@ class Detector:
         worst = float(ratios[side, series])
         if worst <= 1:
             return None
-        since = (int(track.since_images[side, series]), float(track.since_seconds[side, series]))
-        scalar = self.scalars[self._series.owners[series]]
-        return Alarm(scalar, worst, self._is_rising(track, scalar, since[0]), *since)
-
-    def _is_rising(self, track: Track, scalar: Scalar, since_image: int) -> bool:
-        """Whether the scalar itself rose, whichever of its series alarmed."""
-        values = track.recent(track.images - since_image + 1)
-        z = self._scale.standardise(values)[:, self.scalars.index(scalar)]
-        return bool(np.nansum(z) > 0)
+        return Alarm(
+            scalar=self.scalars[self._series.owners[series]],
+            ratio=worst,
+            since_image=int(track.since_images[side, series]),
+            since_seconds=float(track.since_seconds[side, series]),
+        )
 
     def diagnose(self, track: Track, alarm: Alarm) -> Diagnosis:
         """Kind and cause; some tens of milliseconds, for once in a while."""

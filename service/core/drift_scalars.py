@@ -20,8 +20,8 @@ from service.core.radiograph import WHITE, Grey, Pixels, Radiograph
 Levels = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
-SAMPLE_PIXELS = 131_072
-"""Whole rows in pairs of neighbours, up to so many pixels: all of a small picture, 64 rows of a
+SAMPLE_PIXELS = 98_304
+"""Whole rows in pairs of neighbours, up to so many pixels: all of a small picture, 48 rows of a
 large one, and no column is missed."""
 
 CLIP_LEVEL = WHITE // 510
