@@ -1,7 +1,8 @@
 """The images of a run -> `drift_reference.npz`, which its release carries.
 
 Scores and features are those of held-out images: on images that it was trained on, a network is
-surer than it will ever be again. Axes: N images, K scalars, D features.
+surer than it will ever be again. An image that was trained on borrows them from a held-out image of
+the same source and label. Axes: N images, K scalars, D features.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.core.drift_cusum import ALLOWANCE, FAMILY_RUN_IMAGES, SIMULATED_STREAMS
-from service.core.drift_limits import fit_limits
+from service.core.drift_limits import fit_limits, lend_scalars
 from service.core.drift_reference import (
     FEATURE_AXES,
     NO_FEATURES,
@@ -113,13 +114,15 @@ def build_reference(
     features, scored = _measure_held_out(folder, chosen.held_out, subject, on_images)
     plain = list(_measure_trained(folder, chosen.trained, subject, on_images))
     scalars = tuple(name for name in Scalar if name in scored[0])
-    values = np.stack([as_vector(measured, scalars) for measured in [*scored, *plain]])
+    measured = np.stack([as_vector(found, scalars) for found in [*scored, *plain]])
+    groups = _number_groups(chosen.studies)
+    values = lend_scalars(measured, groups, np.random.default_rng(effort.seed))
     findings = targets_of(chosen.studies).astype(np.int8)
     blocks = _number_patients(chosen.studies)
     scale = Standardiser(values)
     effects = measure_effects(folder, chosen.shown, subject, scale, scalars, features, on_images)
     limits = fit_limits(
-        scalars, values, findings, blocks, effects.signatures,
+        scalars, measured, groups, blocks, effects.signatures,
         images=effort.run_images, streams=effort.streams, seed=effort.seed,
     )  # fmt: skip
     header = Header(
@@ -193,6 +196,12 @@ def _number_patients(studies: Sequence[Study]) -> NDArray[np.int32]:
     """(N,) the same number for the images of one patient."""
     names = [f"{study.source}\t{study.patient_id}" for study in studies]
     return np.unique(names, return_inverse=True)[1].astype(np.int32)
+
+
+def _number_groups(studies: Sequence[Study]) -> NDArray[np.int64]:
+    """(N,) the same number for one source and label."""
+    names = [f"{study.source}\t{study.finding}" for study in studies]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
 def _shares(studies: Sequence[Study]) -> dict[str, float]:

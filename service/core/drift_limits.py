@@ -25,7 +25,7 @@ REFERENCES = 8
 def fit_limits(
     scalars: tuple[Scalar, ...],
     values: Levels,
-    findings: NDArray[np.int8],
+    groups: NDArray[np.int64],
     blocks: NDArray[np.int32],
     signatures: Numbers,
     *,
@@ -41,14 +41,19 @@ def fit_limits(
 
     Parameters
     ----------
+    values
+        (N, K), NaN where not measured.
+    groups
+        (N,) images of one number may lend each other scalars.
     images
         Family run length, and length of the simulated streams.
     """
     random = np.random.default_rng(seed)
-    filled = _with_every_scalar(values, findings, random)
+    filled = lend_scalars(values, groups, random)
     patients = find_blocks(blocks.astype(np.int64))
     drawn = [patients.draw_rows(len(filled), random) for _ in range(REFERENCES)]
-    ways = [Series(scalars, filled[rows], signatures) for rows in drawn]
+    references = [lend_scalars(values[rows], groups[rows], random) for rows in drawn]
+    ways = [Series(scalars, reference, signatures) for reference in references]
     z_rnk = np.stack([series.follow(series.scale.standardise(filled)) for series in ways])
     peaks = simulate_peaks(
         z_rnk, patients, images=images, streams=streams, random=random, allowance=allowance
@@ -56,20 +61,19 @@ def fit_limits(
     return limits_of(peaks, images, images)
 
 
-def _with_every_scalar(
-    values: Levels, findings: NDArray[np.int8], random: np.random.Generator
-) -> Levels:
-    """Lend an image without scores those of another one with the same label.
+def lend_scalars(values: Levels, groups: NDArray[np.int64], random: np.random.Generator) -> Levels:
+    """Lend an image without scores those of another one of its group, or else of any.
 
-    In service every evaluated image has scores; images that were trained on have none here.
+    In service every evaluated image has scores; images that were trained on have none here. Without
+    the loan, scores would be those of another mix of sources and labels than the grey levels.
     """
     filled = values.copy()
     is_whole = ~np.isnan(values).any(axis=1)
-    for finding in np.unique(findings):
-        givers = np.flatnonzero(is_whole & (findings == finding))
+    for group in np.unique(groups[~is_whole]):
+        givers = np.flatnonzero(is_whole & (groups == group))
         givers = givers if givers.size else np.flatnonzero(is_whole)
-        takers = np.flatnonzero(~is_whole & (findings == finding))
-        if givers.size and takers.size:
+        takers = np.flatnonzero(~is_whole & (groups == group))
+        if givers.size:
             lent = values[random.choice(givers, takers.size)]
             filled[takers] = np.where(np.isnan(values[takers]), lent, values[takers])
     return filled

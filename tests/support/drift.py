@@ -79,7 +79,13 @@ def small_reference(run_images: int = 400) -> Reference:
     )
     signatures = _signatures(values)
     limits = fit_limits(
-        SCALARS, values, findings, blocks, signatures, images=run_images, streams=80
+        SCALARS,
+        values,
+        findings.astype(np.int64),
+        blocks,
+        signatures,
+        images=run_images,
+        streams=80,
     )
     return Reference(header, values, findings, blocks, limits, signatures)
 
