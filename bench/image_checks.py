@@ -24,7 +24,7 @@ from service.core.appearance import SIDE, TURNS, judge_turn, shrink
 from service.core.grey import widen
 from service.core.polarity import Polarity, judge_polarity
 from service.core.radiograph import WHITE, Grey
-from training.statistics import wilson
+from training.measures.statistics import wilson
 
 FITTED_ON: Final = ("nih", "kermany")
 PULL_TO_MEAN: Final = 1e-3

@@ -17,13 +17,13 @@ from training import cli_fit, cli_release
 from training.cli_options import app
 from training.data import NoStudies, SplitLeak, StudyUnreadable
 from training.distributed import TeamMismatch, leave_team
-from training.drift_reference import TooFewImages
+from training.drift.reference import TooFewImages
 from training.fit import RunDiverged, RunMismatch
+from training.measures.results import RunIncomplete
 from training.onnx_export import OnnxDiffers
-from training.ood import DetectorRefused
+from training.ood.fitting import DetectorRefused
 from training.pretrained import PretrainedMissing
 from training.release import ReleaseRefused
-from training.results import RunIncomplete
 
 EXPECTED = (
     CxrError, DetectorRefused, NoStudies, OnnxDiffers, OSError, PretrainedMissing, ReleaseRefused,

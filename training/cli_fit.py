@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from training.acts import run_evaluate, run_fit, run_tune
+from training.acts.report import run_simulate, write_report
+from training.acts.search import run_search
+from training.acts.steps import run_evaluate, run_fit, run_tune
 from training.cli_options import (
     AgainstOption,
     ConfigOption,
@@ -21,10 +23,8 @@ from training.cli_options import (
 from training.config import read_config
 from training.data import Split
 from training.evaluate import DRAWS
-from training.report_acts import run_simulate, write_report
-from training.search_acts import run_search
-from training.simulation import DRAWS as SIMULATION_DRAWS
-from training.simulation import SEED as SIMULATION_SEED
+from training.measures.simulation import DRAWS as SIMULATION_DRAWS
+from training.measures.simulation import SEED as SIMULATION_SEED
 
 
 @app.command("fit")

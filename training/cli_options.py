@@ -8,7 +8,7 @@ import torch
 import typer
 from rich.console import Console
 
-from training.acts import Workplace
+from training.acts.steps import Workplace
 from training.config import Places, RunConfig
 from training.distributed import join_team
 

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
-from training.audit_acts import AuditOptions, run_audit, run_explain
+from training.acts.audit import AuditOptions, run_audit, run_explain
+from training.acts.drift import run_drift_reference
+from training.acts.ood import run_ood
+from training.acts.release import Wish, run_make, run_release
 from training.cli_options import (
     AcceptOption,
     AgainstOption,
@@ -25,10 +28,7 @@ from training.cli_options import (
     workplace,
 )
 from training.config import read_config
-from training.drift_acts import run_drift_reference
 from training.manifest import Version
-from training.ood_acts import run_ood
-from training.release_acts import Wish, run_make, run_release
 
 
 @app.command("ood")

@@ -13,11 +13,11 @@ from service.core.artifact import MetricInterval, OperatingPoint
 from service.core.findings import ABNORMAL, FINDINGS
 from service.core.inference import Scores
 from service.core.triage import Priority, triage
-from training.bars import measure_bars
-from training.comparison import Contender, Shared, compare
-from training.curves import measure_curve, measure_histograms
-from training.decision_curve import measure_decision
-from training.discrimination import (
+from training.measures.bars import measure_bars
+from training.measures.comparison import Contender, Shared, compare
+from training.measures.curves import measure_curve, measure_histograms
+from training.measures.decision_curve import measure_decision
+from training.measures.discrimination import (
     Opponents,
     discriminate,
     macro_auc,
@@ -26,10 +26,10 @@ from training.discrimination import (
     stratify_sources,
     tier_questions,
 )
-from training.evidence import Comparison, Evidence
-from training.operating import count_images, count_patients, is_finding, point_rates
-from training.prevalence import offer_prevalence
-from training.results import (
+from training.measures.evidence import Comparison, Evidence
+from training.measures.operating import count_images, count_patients, is_finding, point_rates
+from training.measures.prevalence import offer_prevalence
+from training.measures.results import (
     Counts,
     Discrimination,
     EngineAgreement,
@@ -37,10 +37,9 @@ from training.results import (
     FindingCalibration,
     Tuning,
 )
-from training.scoring import SplitScores
-from training.source_points import Case, measure_source_points
-from training.source_reliability import count_confusions, measure_reliability
-from training.statistics import (
+from training.measures.source_points import Case, measure_source_points
+from training.measures.source_reliability import count_confusions, measure_reliability
+from training.measures.statistics import (
     Indices,
     Numbers,
     bootstrap,
@@ -51,6 +50,7 @@ from training.statistics import (
     patient_draws,
     reliability,
 )
+from training.scoring import SplitScores
 
 Measure = Callable[[Numbers, NDArray[np.int64]], float]
 

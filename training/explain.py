@@ -15,11 +15,11 @@ from service.core.artifact import AuditVerdict, MetricInterval
 from service.core.attention import Backdrop, Colour, colour_evidence
 from service.core.findings import FINDINGS, Finding
 from service.core.radiograph import Pixels
-from training.attention_share import evidence_of, rank_correlation, share_inside
-from training.audit_scores import Seen, measure_mean
+from training.audit.attention_share import evidence_of, rank_correlation, share_inside
+from training.audit.scores import Seen, measure_mean
 from training.data import Dataset, Split, Study, select
-from training.lungs import LungField
-from training.statistics import patient_draws
+from training.lungs.fields import LungField
+from training.measures.statistics import patient_draws
 
 EXPLANATION, SHEET = "explanation.json", "attention.png"
 PER_GROUP = 4

@@ -24,8 +24,8 @@ from training.checkpoint import load_checkpoint, save_checkpoint, save_weights, 
 from training.config import RunConfig, Sampling
 from training.data import Dataset, sampling_weights, source_priors
 from training.distributed import Team, join_team
+from training.measures.results import CONFIG, LOG
 from training.pretrained import build_pretrained
-from training.results import CONFIG, LOG
 from training.validation import autocast, validation_loss
 
 RANK_STEP = 1_000_000_007

@@ -25,7 +25,7 @@ from service.core.findings import FINDINGS
 from service.core.ood import OodPoint
 from service.core.scope import IntendedUse
 from training.data import SOURCES
-from training.results import Counts, Evaluation, Tuning
+from training.measures.results import Counts, Evaluation, Tuning
 from training.scoring import Run
 
 LIBRARIES = (

@@ -6,8 +6,8 @@ from pathlib import Path
 from service.core.artifact import load_artifact
 from service.core.inference import recipe_of
 from service.engine.torch import load_network
-from training.comparison import Contender
 from training.data import Study, load_dataset
+from training.measures.comparison import Contender
 from training.scoring import score_dataset, torch_forward
 
 

@@ -28,11 +28,11 @@ from service.core.inference import Forward, Recipe, score_batch, self_test, stac
 from service.core.intake import read_radiograph
 from service.core.ood import OodPoint
 from service.core.preprocess import normalise, preprocess
+from training.card.page import write_model_card
 from training.manifest import Findings, Version, entry_of, write_manifest
-from training.model_card import write_model_card
+from training.measures.results import EVALUATION, Evaluation, Tuning
 from training.onnx_export import PRECISIONS, check_onnx, export_onnx, openvino_forward
 from training.phantoms import golden_uploads
-from training.results import EVALUATION, Evaluation, Tuning
 from training.scoring import Run, torch_forward
 
 MODEL_CARD = "MODEL_CARD.md"

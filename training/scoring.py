@@ -20,7 +20,7 @@ from service.core.tta import average_logits
 from training.checkpoint import WEIGHTS, load_weights
 from training.config import RunConfig
 from training.data import Dataset, Study
-from training.results import CONFIG, RunIncomplete, file_digest
+from training.measures.results import CONFIG, RunIncomplete, file_digest
 
 CHUNK_IMAGES = 8
 """Times four views: larger chunks leave the CPU's caches, at twice the time per image."""

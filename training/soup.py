@@ -19,7 +19,7 @@ from training.config import RunConfig
 from training.data import Dataset
 from training.distributed import Team, join_team
 from training.fit import Epoch, fit
-from training.results import CONFIG, MEMBERS, dump_record
+from training.measures.results import CONFIG, MEMBERS, dump_record
 from training.validation import validation_loss
 
 

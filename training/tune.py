@@ -12,12 +12,12 @@ from scipy.optimize import minimize_scalar
 from service.core.artifact import Calibration, OperatingPoint, Purpose
 from service.core.findings import ABNORMAL, FINDINGS, Finding
 from training.data import Study
-from training.evidence import Simulation
-from training.operating import count_images, count_patients, point_rates
-from training.results import Tuning
+from training.measures.evidence import Simulation
+from training.measures.operating import count_images, count_patients, point_rates
+from training.measures.results import Tuning
+from training.measures.simulation import simulate_positives
+from training.measures.statistics import LEVEL, Indices, Numbers, certified_threshold, log_loss
 from training.scoring import SplitScores
-from training.simulation import simulate_positives
-from training.statistics import LEVEL, Indices, Numbers, certified_threshold, log_loss
 
 FLAG_SENSITIVITIES = {Finding.PNEUMONIA: 0.97, Finding.TUBERCULOSIS: 0.90}
 """Targets of the flag. Tuberculosis: WHO's target product profile for a triage test (2014); what it

@@ -4,7 +4,7 @@ The detector compares an image's features, at each depth of the network, with th
 images: Mahalanobis distance to the nearest source under one shared covariance (Lee et al.,
 NeurIPS 2018), kept as its leading directions and an even remainder (probabilistic PCA). Confidence,
 as the free energy of the logits (Liu et al., NeurIPS 2020), counts as one depth more. It is fitted
-by `training.ood` and stored in the artifact.
+by `training.ood.fitting` and stored in the artifact.
 Axes: N images, F findings, D features of all depths, C channels of one depth, G sources,
 K directions, Q knots, M golden uploads.
 """

@@ -10,9 +10,9 @@ from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, crop_box, preprocess
 from service.core.radiograph import Pixels, Radiograph
 from service.core.tta import TtaView
-from training.audit_scores import Seen, look_at
+from training.audit.scores import Seen, look_at
 from training.data import Dataset, Split, Study, targets_of
-from training.lungs import LungField
+from training.lungs.fields import LungField
 from training.phantoms import draw_chest, draw_lungs, encode_png16
 
 SIDE_PX, CELLS = 96, 6

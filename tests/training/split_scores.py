@@ -4,10 +4,10 @@ import numpy as np
 
 from service.core.artifact import OperatingPoint, Purpose
 from service.core.findings import FINDINGS, Finding
-from training.comparison import Contender
 from training.data import Split, Study
 from training.evaluate import evaluate
-from training.results import Evaluation, Tuning
+from training.measures.comparison import Contender
+from training.measures.results import Evaluation, Tuning
 from training.scoring import SplitScores
 from training.tune import tune
 

@@ -15,15 +15,20 @@ from tests.training.audit_cases import (
     reader_of,
     seen_by,
 )
-from training.attention_share import judge_attention, label_shares, rank_correlation, share_inside
-from training.audit import CORNERS, Exhibits, choose_images, gather, judge
-from training.audit_hiding import HIDDEN, ONLY, WHOLE, judge_covering, judge_hiding
-from training.audit_results import AuditTest, Terms, Trial, overall
-from training.audit_scores import Seen, kept_share, log_odds
-from training.audit_shortcuts import adjusted_area, judge_baseline, judge_strata
+from training.audit.attention_share import (
+    judge_attention,
+    label_shares,
+    rank_correlation,
+    share_inside,
+)
+from training.audit.hiding import HIDDEN, ONLY, WHOLE, judge_covering, judge_hiding
+from training.audit.results import AuditTest, Terms, Trial, overall
+from training.audit.scores import Seen, kept_share, log_odds
+from training.audit.shortcuts import adjusted_area, judge_baseline, judge_strata
+from training.audit.verdict import CORNERS, Exhibits, choose_images, gather, judge
 from training.data import Dataset
-from training.results import Discrimination
-from training.statistics import Indices, Mask, Numbers, patient_draws
+from training.measures.results import Discrimination
+from training.measures.statistics import Indices, Mask, Numbers, patient_draws
 
 DRAWS = 60
 STUDIES = make_studies(20)

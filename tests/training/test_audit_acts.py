@@ -8,14 +8,14 @@ import pytest
 from service.core.artifact import AuditVerdict
 from service.core.findings import Finding
 from tests.training.study_folders import quiet, tiny_config, write_manifest_folder
-from training.acts import Workplace, run_evaluate, run_fit, run_tune
-from training.audit_acts import AuditOptions, run_audit, run_explain
-from training.audit_report import audit_tables
-from training.audit_results import AUDIT, Audit
+from training.acts.audit import AuditOptions, run_audit, run_explain
+from training.acts.steps import Workplace, run_evaluate, run_fit, run_tune
+from training.audit.results import AUDIT, Audit
+from training.audit.tables import audit_tables
 from training.checkpoint import WEIGHTS
 from training.data import Split
 from training.explain import EXPLANATION, SHEET, Explanation
-from training.results import (
+from training.measures.results import (
     EVALUATION,
     TUNING,
     Evaluation,

@@ -26,15 +26,15 @@ from tests.training.study_folders import (
     write_class_folders,
     write_manifest_folder,
 )
-from training.acts import Workplace, run_evaluate, run_fit, run_tune
+from training.acts.release import Wish, run_release
+from training.acts.steps import Workplace, run_evaluate, run_fit, run_tune
 from training.checkpoint import WEIGHTS
 from training.config import RunConfig
 from training.data import Split
 from training.manifest import EPOCH, Version
+from training.measures.results import EVALUATION, TUNING, Evaluation, RunIncomplete, Tuning
 from training.onnx_export import openvino_forward
 from training.release import ReleaseRefused
-from training.release_acts import Wish, run_release
-from training.results import EVALUATION, TUNING, Evaluation, RunIncomplete, Tuning
 from training.scoring import load_run, torch_forward
 
 DRAWS = 40

@@ -12,11 +12,11 @@ from tests.training.split_scores import (
     make_studies,
     make_tuning,
 )
-from training.comparison import Contender, Shared, compare, zones
 from training.data import Split
-from training.discrimination import questions
-from training.evidence import Comparison
-from training.statistics import patient_draws
+from training.measures.comparison import Contender, Shared, compare, zones
+from training.measures.discrimination import questions
+from training.measures.evidence import Comparison
+from training.measures.statistics import patient_draws
 
 STUDIES = make_studies(Split.TEST, 40)
 GOOD = make_scores(STUDIES, seed=4)

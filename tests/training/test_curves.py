@@ -7,16 +7,16 @@ from sklearn.metrics import average_precision_score
 
 from service.core.findings import FINDINGS, Finding
 from tests.training.split_scores import make_scores, make_studies
-from training.curves import (
+from training.data import Split
+from training.measures.curves import (
     LARGEST_POINTS,
     measure_curve,
     measure_histograms,
     precision_recall_points,
     roc_points,
 )
-from training.data import Split
-from training.discrimination import Opponents, questions
-from training.statistics import auc, patient_draws
+from training.measures.discrimination import Opponents, questions
+from training.measures.statistics import auc, patient_draws
 
 STUDIES = make_studies(Split.TEST, 40)
 SCORES = make_scores(STUDIES, seed=2).probabilities(1.0)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.findings import Finding
-from training.decision_curve import THRESHOLDS, measure_decision, net_benefit, treat_all
-from training.discrimination import Question
-from training.statistics import patient_draws
+from training.measures.decision_curve import THRESHOLDS, measure_decision, net_benefit, treat_all
+from training.measures.discrimination import Question
+from training.measures.statistics import patient_draws
 
 
 @settings(deadline=None)

@@ -15,7 +15,7 @@ from training.config import read_config
 from training.data import Split, index_studies, load_dataset, select
 from training.distributed import Team, TeamMismatch, join_team
 from training.fit import fit
-from training.results import LOG
+from training.measures.results import LOG
 
 ROOT = Path(__file__).parents[2]
 LONGER = {"epochs": 4, "samples_per_epoch": 480}

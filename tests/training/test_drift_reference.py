@@ -15,8 +15,8 @@ from service.core.tta import TtaView
 from tests.support.tiny_network import SPEC, build_onnx, draw_weights, reference_forward
 from tests.training.study_folders import write_manifest_folder
 from training.data import Split, Study, index_studies
-from training.drift_reference import Effort, TooFewImages, build_reference, choose_studies
-from training.drift_signatures import Subject
+from training.drift.reference import Effort, TooFewImages, build_reference, choose_studies
+from training.drift.signatures import Subject
 
 COUNTS = {split: dict.fromkeys(FINDINGS, 6) for split in ("train", "val", "test")}
 EFFORT = Effort(

@@ -6,10 +6,10 @@ import pytest
 from service.core.findings import FINDINGS, Finding
 from tests.training.split_scores import make_evaluation, make_scores, make_studies, make_tuning
 from training.data import Split
-from training.discrimination import questions, tier_questions
-from training.evidence import Evidence
-from training.results import Evaluation
-from training.statistics import auc, calibration_error
+from training.measures.discrimination import questions, tier_questions
+from training.measures.evidence import Evidence
+from training.measures.results import Evaluation
+from training.measures.statistics import auc, calibration_error
 
 STUDIES = make_studies(Split.TEST, 40)
 

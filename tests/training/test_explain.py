@@ -19,7 +19,8 @@ from tests.training.audit_cases import (
     reader_of,
     seen_by,
 )
-from training.audit_scores import look_at
+from training.audit.randomise import cascade, randomise
+from training.audit.scores import look_at
 from training.data import Dataset, Split
 from training.explain import (
     TILE_PX,
@@ -29,7 +30,6 @@ from training.explain import (
     judge_correlation,
     shown_for,
 )
-from training.randomise import cascade, randomise
 from training.scoring import torch_forward
 
 STUDIES = make_studies(8)

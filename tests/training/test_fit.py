@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from tests.training.study_folders import FEW, quiet, tiny_config, tiny_toml, write_manifest_folder
-from training.acts import Workplace, run_fit
+from training.acts.steps import Workplace, run_fit
 from training.checkpoint import WEIGHTS
 from training.config import OptimiserConfig, RunConfig, Sampling, read_config
 from training.data import Dataset, Split, index_studies, load_dataset, select
 from training.fit import Epoch, RunDiverged, RunMismatch, fit
-from training.results import CONFIG, LOG, RunIncomplete
+from training.measures.results import CONFIG, LOG, RunIncomplete
 
 ROOT = Path(__file__).parents[2]
 LONG = {"epochs": 5, "samples_per_epoch": 1600}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.training.split_scores import make_evaluation, make_tuning
-from training.html_report import write_html_report
-from training.report import text_of
-from training.results import EVALUATION, Evaluation, Tuning, dump_record, load_record
-from training.tables import Section, Table
+from training.measures.results import EVALUATION, Evaluation, Tuning, dump_record, load_record
+from training.report.html import write_html_report
+from training.report.tables import Section, Table
+from training.report.terminal import text_of
 
 FETCHING = {"src", "href", "xlink:href", "srcset", "data", "action", "poster"}
 VOID = {"meta", "link", "br", "hr", "img", "input"}

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from service.core.findings import FINDINGS, Finding
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
+from training.audit.lung_quality import measure_lungs, measure_phantoms, overlap, turn
 from training.data import Split, Study
-from training.lung_outline import shortest_round
-from training.lung_quality import measure_lungs, measure_phantoms, overlap, turn
-from training.lungs import find_lungs
+from training.lungs.fields import find_lungs
+from training.lungs.outline import shortest_round
 from training.phantoms import draw_chest, draw_lungs, encode_png16
 
 SPEC = PreprocessSpec(side_px=128)

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from service.core.findings import Finding
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
-from training.lungs import find_lungs
-from training.occlusion import (
+from training.audit.occlusion import (
     cover_corners,
     cover_marks,
     fill,
@@ -16,6 +15,7 @@ from training.occlusion import (
     hide_lungs,
     show_lungs_only,
 )
+from training.lungs.fields import find_lungs
 from training.phantoms import draw_chest, encode_png16
 
 SPEC = PreprocessSpec(side_px=128)

@@ -8,7 +8,8 @@ import pytest
 from service.core.findings import Finding
 from service.core.ood import OodPoint, read_detector, write_detector
 from training.data import Split, Study
-from training.ood import (
+from training.ood.features import FeatureSet
+from training.ood.fitting import (
     REVIEW_RATIO,
     DetectorRefused,
     choose_point,
@@ -17,8 +18,7 @@ from training.ood import (
     share_high,
     unknown_source_distances,
 )
-from training.ood_features import FeatureSet
-from training.ood_measure import Measured, alarms_by_source, compare_distances
+from training.ood.measure import Measured, alarms_by_source, compare_distances
 
 CHANNELS = (12, 30)
 SOURCES = ("east", "west", "north")

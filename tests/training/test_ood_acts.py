@@ -10,14 +10,14 @@ from service.core.findings import FINDINGS, Finding
 from service.core.inference import describe_first_view
 from service.core.ood import OOD, read_detector
 from tests.training.study_folders import quiet, tiny_config, write_manifest_folder
-from training.acts import Workplace, run_fit
-from training.ood_acts import run_ood
-from training.ood_features import depth_channels
-from training.ood_measure import OOD_EVALUATION, OodEvaluation
-from training.ood_tables import ood_tables
-from training.results import load_record
+from training.acts.ood import run_ood
+from training.acts.steps import Workplace, run_fit
+from training.measures.results import load_record
+from training.ood.features import depth_channels
+from training.ood.measure import OOD_EVALUATION, OodEvaluation
+from training.ood.strangers import Group
+from training.ood.tables import ood_tables
 from training.scoring import load_run, torch_forward
-from training.strangers import Group
 
 COUNTS = {
     "train": dict.fromkeys(FINDINGS, 30),

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from training.paired import mcnemar, net_moved_up, paired_delong
-from training.statistics import Mask
+from training.measures.paired import mcnemar, net_moved_up, paired_delong
+from training.measures.statistics import Mask
 
 Floats = NDArray[np.float64]
 

@@ -8,14 +8,14 @@ from scipy.special import softmax
 from service.core.findings import FINDINGS
 from tests.training.split_scores import make_scores, make_studies
 from training.data import Split
-from training.operating import count_images
-from training.prevalence import (
+from training.measures.operating import count_images
+from training.measures.prevalence import (
     correct_prevalence,
     estimate_prevalence,
     mix_of,
     offer_prevalence,
 )
-from training.statistics import log_loss, patient_draws
+from training.measures.statistics import log_loss, patient_draws
 
 Floats = NDArray[np.float64]
 EVEN = np.full(3, 1 / 3)

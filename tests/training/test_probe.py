@@ -4,7 +4,7 @@ import numpy as np
 
 from service.core.artifact import AuditVerdict
 from tests.training.audit_cases import make_studies
-from training.probe import FEATURES, SCORES, halve_patients, judge_probe, probe_source
+from training.audit.probe import FEATURES, SCORES, halve_patients, judge_probe, probe_source
 
 DRAWS = 60
 STUDIES = make_studies(20)

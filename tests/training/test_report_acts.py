@@ -9,9 +9,9 @@ from rich.console import Console
 
 from tests.training.split_scores import make_evaluation, make_tuning
 from tests.training.study_folders import quiet
+from training.acts.report import run_simulate, write_report
 from training.data import Split
-from training.report_acts import run_simulate, write_report
-from training.results import (
+from training.measures.results import (
     EVALUATION,
     TUNING,
     Evaluation,
@@ -20,6 +20,7 @@ from training.results import (
     dump_record,
     file_digest,
 )
+from training.search.recipes import SEARCH, Fold, Search
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +59,15 @@ def test_what_other_acts_left_is_in_the_report(
 ) -> None:
     run = write_run(tmp_path, tuning, evaluation)
     (run / "audit.json").write_text('{"verdict": "warn", "checks": [{"name": "corner boxes"}]}')
-    (run / "search.json").write_text('{"folds": [{"candidate": "densenet-mild"}]}')
+    folds = tuple(
+        Fold("densenet-mild", "", seed, "nih", 100, 60.0, 0.5, {"a: b": 0.9}, {"nih: p": area})
+        for seed, area in ((1, 0.61), (2, 0.65))
+    )
+    (run / SEARCH).write_bytes(dump_record(Search(folds)))
 
     page = write_report(run, Split.TEST).read_text()
 
-    for words in ("Confounding audit", "corner boxes", "Recipe search", "densenet-mild"):
+    for words in ("Confounding audit", "corner boxes", "Recipe search", "densenet-mild", "0.630"):
         assert words in page
 
 

@@ -15,7 +15,7 @@ from service.core.tta import TtaView
 from training.checkpoint import WEIGHTS, load_weights, save_weights
 from training.config import RunConfig
 from training.data import Dataset, Split, Study
-from training.results import CONFIG, RunIncomplete
+from training.measures.results import CONFIG, RunIncomplete
 from training.scoring import load_run, score_dataset, torch_forward
 
 CONFIG_TINY = RunConfig(architecture=Architecture.TINY, preprocess=PreprocessSpec(side_px=64))

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from service.core.findings import Finding
 from tests.training.study_folders import FEW, tiny_config, write_manifest_folder
-from training.acts import Workplace
+from training.acts.search import run_search, search_table
+from training.acts.steps import Workplace
 from training.config import DataConfig, RunConfig
 from training.data import (
     NoStudies,
@@ -25,8 +26,7 @@ from training.data import (
     subset,
     trained_on,
 )
-from training.search import FOLD, Fold, Search, left_out_sources, run_fold, summarise
-from training.search_acts import run_search, search_table
+from training.search.recipes import FOLD, Fold, Search, left_out_sources, run_fold, summarise
 
 NORMAL, PNEUMONIA, TUBERCULOSIS = Finding.NORMAL, Finding.PNEUMONIA, Finding.TUBERCULOSIS
 

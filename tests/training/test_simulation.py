@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from training.simulation import (
+from training.measures.simulation import (
     LogOddsNormal,
     Resampled,
     simulate,
     simulate_positives,
     simulate_table,
 )
-from training.statistics import misses_allowed, positives_needed
+from training.measures.statistics import misses_allowed, positives_needed
 
 DRAWS = 2000
 FIXED = np.random.default_rng(6).normal(3, 2, 290)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.training.study_folders import FEW, tiny_config, write_manifest_folder
 from training.checkpoint import WEIGHTS
 from training.data import Dataset, Split, index_studies, load_dataset, select
-from training.results import CONFIG, MEMBERS
+from training.measures.results import CONFIG, MEMBERS
 from training.soup import Members, fit_members, list_members, member_table
 
 Splits = tuple[Dataset, Dataset]

@@ -6,10 +6,10 @@ import pytest
 from service.core.artifact import MetricInterval, Purpose
 from service.core.findings import FINDINGS, Finding
 from tests.training.split_scores import make_point, make_scores, make_studies
-from training.bars import measure_bars
 from training.data import Split
-from training.evidence import Bar, SourcePoint
-from training.source_points import (
+from training.measures.bars import measure_bars
+from training.measures.evidence import Bar, SourcePoint
+from training.measures.source_points import (
     READ_OFF,
     SERVED,
     Case,
@@ -18,7 +18,7 @@ from training.source_points import (
     measure_source_points,
     threshold_for,
 )
-from training.statistics import patient_draws
+from training.measures.statistics import patient_draws
 
 STUDIES = make_studies(Split.TEST, 50)
 SCORES = make_scores(STUDIES, seed=4)

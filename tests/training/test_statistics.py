@@ -10,7 +10,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from service.core.artifact import MetricInterval
-from training.statistics import (
+from training.measures.statistics import (
     auc,
     bootstrap,
     brier,

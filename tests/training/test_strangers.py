@@ -7,12 +7,12 @@ import pytest
 
 from service.core.findings import Finding
 from service.core.radiograph import WHITE, Grey
-from training import stranger_packages
-from training.altered_radiographs import DAMAGES, SHIFTS, Alter
+from training.audit.altered_radiographs import DAMAGES, SHIFTS, Alter
+from training.ood import packages as stranger_packages
+from training.ood.drawings import DRAWINGS, Draw
+from training.ood.packages import PackageAbsent, stretch
+from training.ood.strangers import Group, catalogue
 from training.phantoms import draw_chest
-from training.stranger_drawings import DRAWINGS, Draw
-from training.stranger_packages import PackageAbsent, stretch
-from training.strangers import Group, catalogue
 
 CHEST = draw_chest(1, Finding.NORMAL, 200, 180)
 

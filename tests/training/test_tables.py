@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from training.results import RunIncomplete
-from training.tables import Table, load_section, tables_of
+from training.measures.results import RunIncomplete
+from training.report.tables import Table, load_section, tables_of
 
 
 def test_plain_values_are_one_table_and_lists_of_objects_another() -> None:

@@ -13,9 +13,9 @@ from tests.training.study_folders import tiny_config
 from training.checkpoint import CHECKPOINT
 from training.config import OptimiserConfig, RunConfig
 from training.data import Dataset, subset
+from training.measures.statistics import Numbers, patient_draws
 from training.scoring import load_run
-from training.statistics import Numbers, patient_draws
-from training.transfer import (
+from training.search.transfer import (
     Transfer,
     fit_fold,
     is_complete,

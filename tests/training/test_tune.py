@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from service.core.artifact import OperatingPoint, Purpose
 from service.core.findings import FINDINGS, Finding
 from training.data import Split, Study
-from training.results import Tuning
+from training.measures.results import Tuning
+from training.measures.statistics import log_loss, misses_allowed
 from training.scoring import SplitScores
-from training.statistics import log_loss, misses_allowed
 from training.tune import FLAG_SENSITIVITIES, fit_temperature, one_per_patient, tune
 
 WEIGHTS_DIGEST = "sha256:" + "1" * 64

@@ -1,0 +1,159 @@
+"""The acts `release` and `make`: everything that a run folder holds becomes one version."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from service.core.artifact import Artifact, AuditVerdict, digest_of
+from service.core.drift_reference import DRIFT_REFERENCE
+from service.core.ood import OOD
+from training.acts.audit import AuditOptions, run_audit, run_explain
+from training.acts.drift import run_drift_reference
+from training.acts.ood import run_ood
+from training.acts.report import write_report
+from training.acts.steps import Workplace, run_evaluate, run_fit, run_tune
+from training.audit.results import AUDIT, Audit
+from training.card.sections import (
+    audit_section,
+    bars_section,
+    comparison_section,
+    explanation_section,
+    members_section,
+    ood_section,
+    search_section,
+    simulation_section,
+)
+from training.config import RunConfig
+from training.data import Split
+from training.explain import EXPLANATION, SHEET, Explanation
+from training.manifest import Version
+from training.measures.results import (
+    EVALUATION,
+    MEMBERS,
+    TUNING,
+    Evaluation,
+    RunIncomplete,
+    Tuning,
+    file_digest,
+    load_record,
+)
+from training.ood.measure import OOD_EVALUATION, OodEvaluation
+from training.release import Attachments, promote, release
+from training.report.html import REPORT
+from training.scoring import load_run
+from training.search.recipes import SEARCH, Search
+from training.soup import Members
+
+Record = TypeVar("Record")
+SHIPPED = (OOD_EVALUATION, AUDIT, MEMBERS, SEARCH, REPORT, DRIFT_REFERENCE)
+"""Files of a run that go into the version as they are, where they are there; what
+`explain` wrote does not, since it shows patients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be made of a run.
+
+    Attributes
+    ----------
+    accepted_because
+        Why it is released although the audit fails.
+    against
+        Version folder of an earlier release to compare with.
+    """
+
+    version: Version
+    is_promoted: bool = False
+    accepted_because: str = ""
+    against: Path | None = None
+    audit: AuditOptions = field(default_factory=AuditOptions)
+
+
+def run_make(place: Workplace, config: RunConfig, wish: Wish) -> Artifact:
+    """fit, tune, evaluate, audit, explain, ood, drift, release: the whole chain of a run.
+
+    A rerun on the same machine with `SOURCE_DATE_EPOCH` set gives the same digest.
+    """
+    run_fit(place, config)
+    run_tune(place, config)
+    run_ood(place, config)
+    run_evaluate(place, config, Split.TEST, against=wish.against)
+    run_audit(place, config, wish.audit)
+    run_explain(place, config)
+    run_drift_reference(place, config)
+    return run_release(place, config, wish)
+
+
+def run_release(place: Workplace, config: RunConfig | None, wish: Wish) -> Artifact:
+    """Write the version folder, and `CURRENT` when asked to.
+
+    Raises
+    ------
+    RunIncomplete
+        An act is missing, or was run on other weights.
+    """
+    run = load_run(place.run, config)
+    tuning = load_record(place.run, TUNING, Tuning, "tune")
+    evaluation = load_record(place.run, EVALUATION, Evaluation, "evaluate")
+    if evaluation.tuning_digest != file_digest(place.run / TUNING):
+        raise RunIncomplete("the evaluation is of another tuning: run `cxr-train evaluate`")
+    write_report(place.run, Split.TEST)
+    attached = gather_attachments(place.run, run.weights_digest, evaluation, tuning)
+    attached = replace(attached, accepted_because=wish.accepted_because)
+    with place.console.status("building and verifying"):
+        artifact = release(wish.version, run, tuning, evaluation, attached)
+    place.console.print(f"released {artifact.reference} {artifact.digest} in {wish.version.folder}")
+    if wish.is_promoted:
+        promote(wish.version)
+        place.console.print(f"{artifact.reference} is the version that serves")
+    return artifact
+
+
+def gather_attachments(
+    folder: Path, weights_digest: str, evaluation: Evaluation, tuning: Tuning
+) -> Attachments:
+    """What the acts beside tuning and evaluation left, if it is about these weights."""
+    audit = _of_weights(_load(folder, AUDIT, Audit, "audit"), weights_digest, "audit")
+    ood = _load(folder, OOD_EVALUATION, OodEvaluation, "ood")
+    ood = _of_weights(ood, weights_digest, "ood")
+    explained = _load(folder, EXPLANATION, Explanation, "explain")
+    explained = _of_weights(explained, weights_digest, "explain")
+    sections = (
+        _section(bars_section, evaluation.evidence.bars if evaluation.evidence else None),
+        _section(comparison_section, evaluation.comparison),
+        _section(simulation_section, tuning.simulations),
+        _section(audit_section, audit),
+        _section(explanation_section, explained),
+        _section(ood_section, ood),
+        _section(members_section, _load(folder, MEMBERS, Members, "fit")),
+        _section(search_section, _load(folder, SEARCH, Search, "search")),
+    )
+    names = [name for name in SHIPPED if (folder / name).is_file()]
+    figures = [path for path in sorted(folder.glob("*.png")) if path.name != SHEET]
+    files = {path.name: path.read_bytes() for path in figures}
+    files |= {name: (folder / name).read_bytes() for name in names}
+    if ood is not None:
+        files[OOD] = (folder / OOD).read_bytes()
+        if digest_of(files[OOD]) != ood.detector_digest:
+            raise RunIncomplete(f"{OOD} is not the one that was measured: run `cxr-train ood`")
+    return Attachments(
+        audit=audit.verdict if audit else AuditVerdict.NOT_RUN,
+        out_of_distribution=ood.point if ood else None,
+        sections=tuple(section for section in sections if section),
+        files=files,
+    )
+
+
+def _load(folder: Path, name: str, kind: type[Record], made_by: str) -> Record | None:
+    return load_record(folder, name, kind, made_by) if (folder / name).is_file() else None
+
+
+def _of_weights(found: Record | None, digest: str, act: str) -> Record | None:
+    if found is not None and getattr(found, "weights_digest", digest) != digest:
+        raise RunIncomplete(f"the weights changed since: run `cxr-train {act}`")
+    return found
+
+
+def _section(write: Callable[[Record], str], found: Record | None) -> str:
+    return write(found) if found else ""

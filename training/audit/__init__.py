@@ -1,0 +1,1 @@
+"""Is it the lungs or the source? Confounding tests with a verdict."""

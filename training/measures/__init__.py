@@ -1,0 +1,1 @@
+"""Scores and labels -> numbers with intervals; pure."""

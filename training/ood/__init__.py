@@ -1,0 +1,1 @@
+"""The out-of-distribution detector: fitted, certified, and measured on strangers."""

@@ -1,0 +1,1 @@
+"""Numbers -> terminal, report.html and model card."""

@@ -1,0 +1,1 @@
+"""Recipes compared by the sources that they did not train on."""
