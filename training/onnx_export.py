@@ -16,11 +16,12 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from service.core.inference import Forward, Outputs
+from service.core.precision import Precision
 from service.core.radiograph import Pixels
 
 OPSET = 17
 INPUT, OUTPUTS = "pixels", ("logits", "maps", "features")
-PRECISIONS = ("f32", "bf16")
+PRECISIONS = tuple(precision.value for precision in reversed(Precision))
 """In which OpenVINO may serve; a CPU without bf16 computes f32 instead."""
 
 LARGEST_LOGIT_DIFFERENCE = 1e-3

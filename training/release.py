@@ -27,16 +27,20 @@ from service.core.artifact import (
 from service.core.inference import Forward, Recipe, score_batch, self_test, stack_pixels
 from service.core.intake import read_radiograph
 from service.core.ood import OodPoint
+from service.core.precision import Precision
 from service.core.preprocess import normalise, preprocess
 from training.card.page import write_model_card
 from training.manifest import Findings, Version, entry_of, write_manifest
 from training.measures.results import EVALUATION, Evaluation, Tuning
-from training.onnx_export import PRECISIONS, check_onnx, export_onnx, openvino_forward
+from training.onnx_export import check_onnx, export_onnx, openvino_forward
 from training.phantoms import golden_uploads
 from training.scoring import Run, torch_forward
 
 MODEL_CARD = "MODEL_CARD.md"
 SMALLEST_TOLERANCE, LARGEST_TOLERANCE = 0.01, 0.05
+LARGEST_CHANGE = 0.02
+"""Of a probability: a format that moves one further, on any evaluated image, does not serve."""
+
 SOUND = (AuditVerdict.PASS, AuditVerdict.WARN)
 
 
@@ -103,10 +107,11 @@ def promote(version: Version) -> Artifact:
 
 
 def verify(artifact: Artifact, reference: Forward) -> dict[str, float]:
-    """Golden self-test with torch and with OpenVINO in each precision: the difference of each."""
+    """Golden self-test with torch and with OpenVINO in what may serve: the difference of each."""
     onnx_body = artifact.files[ONNX]
     engines = {"torch f32": reference}
-    engines |= {f"openvino {name}": openvino_forward(onnx_body, name) for name in PRECISIONS}
+    for precision in artifact.manifest.tolerance.precisions:
+        engines[f"openvino {precision}"] = openvino_forward(onnx_body, precision)
     return {name: self_test(artifact, forward) for name, forward in engines.items()}
 
 
@@ -118,15 +123,25 @@ def make_golden(recipe: Recipe, reference: Forward) -> Golden:
     return Golden(uploads, pixels, np.stack([scores.probabilities for scores in scored]))
 
 
-def measure_tolerance(golden: Golden, onnx_body: bytes, recipe: Recipe) -> Tolerance:
+def choose_precisions(evaluation: Evaluation) -> tuple[Precision, ...]:
+    """fp32, and bf16 where it moved no probability of the evaluated images too far."""
+    moved = evaluation.engines.get(f"openvino {Precision.BF16}")
+    is_borne = moved is not None and moved.largest_difference <= LARGEST_CHANGE
+    return tuple(Precision) if is_borne else (Precision.F32,)
+
+
+def measure_tolerance(
+    golden: Golden, onnx_body: bytes, recipe: Recipe, precisions: tuple[Precision, ...]
+) -> Tolerance:
     """Twice what the fastest served precision differs by on the golden uploads, within bounds."""
     differences = []
-    for precision in PRECISIONS:
+    for precision in precisions:
         scored = score_batch(golden.pixels, openvino_forward(onnx_body, precision), recipe)
         probabilities = np.stack([scores.probabilities for scores in scored])
         differences.append(float(np.abs(probabilities - golden.probabilities).max()))
     measured = round(2 * max(differences), 4)
-    return Tolerance(probability=min(max(measured, SMALLEST_TOLERANCE), LARGEST_TOLERANCE))
+    probability = min(max(measured, SMALLEST_TOLERANCE), LARGEST_TOLERANCE)
+    return Tolerance(precisions=precisions, probability=probability)
 
 
 def _check_chain(run: Run, tuning: Tuning, evaluation: Evaluation) -> None:
@@ -166,7 +181,8 @@ def _build(
         EVALUATION: (run.folder / EVALUATION).read_bytes(),
         **attached.files,
     }
-    tolerance = measure_tolerance(golden, onnx_body, recipe)
+    precisions = choose_precisions(evaluation)
+    tolerance = measure_tolerance(golden, onnx_body, recipe, precisions)
     found = Findings(run, tuning, evaluation, attached.audit, attached.out_of_distribution)
     manifest = write_manifest(version, found, tolerance, bodies)
     notes = (*version.notes, *_accepted(attached))

@@ -21,16 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from service.core.errors import ArtifactInvalid, ArtifactMissing, DigestMismatch
 from service.core.findings import ABNORMAL, FINDINGS, Finding
 from service.core.ood import OOD, OodPoint
+from service.core.precision import Precision
 from service.core.preprocess import PreprocessSpec
 from service.core.radiograph import Pixels
 from service.core.scope import IntendedUse
 from service.core.tta import TtaView
 
-MANIFEST = "manifest.json"
-WEIGHTS = "weights.safetensors"
-ONNX = "model.onnx"
-GOLDEN = "golden.npz"
-CURRENT = "CURRENT"
+MANIFEST, CURRENT = "manifest.json", "CURRENT"
+WEIGHTS, ONNX, GOLDEN = "weights.safetensors", "model.onnx", "golden.npz"
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -81,8 +79,9 @@ class Calibration(_Frozen):
 
 
 class Tolerance(_Frozen):
-    """Largest absolute difference that the golden self-test accepts on any engine."""
+    """Formats to compute in, and the largest differences of golden values on any engine."""
 
+    precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = tuple(Precision)
     pixels: Annotated[float, Field(ge=0, le=0.05)] = 0.004
     probability: Annotated[float, Field(ge=0, le=0.05)] = 0.02
 

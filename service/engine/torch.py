@@ -7,7 +7,8 @@ stays fp32: rounding a logit to bf16 would move a probability.
 Axes: M pictures, S side, F findings, h x w feature map, D features.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from service.core.errors import ArtifactInvalid
 from service.core.findings import FINDINGS
 from service.core.inference import Outputs
 from service.core.network import Architecture, TriageNetwork, build_network
+from service.core.precision import Precision
 from service.core.radiograph import Pixels
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
@@ -27,6 +29,9 @@ BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
 Tensors = tuple[Tensor, Tensor, Tensor]
 """Logits (M, F), maps (M, F, h, w), features (M, D)."""
+
+Run = Callable[[Tensor], Tensors]
+"""(M, 1, S, S) on the device -> outputs there."""
 
 WARM_UP_RUNS = 3
 """Before a graph is recorded, as its documentation asks: libraries allocate on first use."""
@@ -56,11 +61,12 @@ class TorchEngine:
         self._device = torch.device(device)
         network = load_network(artifact).to(self._device)
         side_px = artifact.manifest.preprocess.side_px
+        precision = choose_precision(artifact, self._device)
         self._graphs: dict[int, _Graph] = {}
         if self._device.type == "cuda":
-            self._graphs = _record_graphs(network, side_px, self._device)
+            self._graphs = _record_graphs(_choose_run(network, precision), side_px, self._device)
         self._network: TriageNetwork | None = network
-        self.device = f"{device} {'bf16' if self._graphs else 'f32'}"
+        self.device = f"{device} {precision}"
 
     def forward(self, batch_nchw: Pixels) -> Outputs:
         """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
@@ -129,6 +135,21 @@ def forward_bf16(network: TriageNetwork, pixels: Tensor) -> Tensors:
     return logits, maps, features
 
 
+def choose_precision(artifact: Artifact, device: torch.device) -> Precision:
+    """bf16 on CUDA, if the release was measured to bear it; else fp32."""
+    is_borne = Precision.BF16 in artifact.manifest.tolerance.precisions
+    return Precision.BF16 if device.type == "cuda" and is_borne else Precision.F32
+
+
+def _choose_run(network: TriageNetwork, precision: Precision) -> Run:
+    if precision is Precision.BF16:
+        narrow_backbone(network)
+        return partial(forward_bf16, network)
+    # TF32 keeps ten bits: too few where bf16 was refused.
+    torch.backends.cudnn.allow_tf32 = False
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return] # torch's own gap
+
+
 def sees_gpu() -> bool:
     """Whether there is a CUDA device that torch can use."""
     return torch.cuda.is_available()
@@ -137,19 +158,17 @@ def sees_gpu() -> bool:
 class _Graph:
     """One recorded run of the network over a fixed number of pictures."""
 
-    def __init__(
-        self, network: TriageNetwork, shape: tuple[int, int, int, int], device: torch.device
-    ) -> None:
+    def __init__(self, run: Run, shape: tuple[int, int, int, int], device: torch.device) -> None:
         self._pixels = torch.zeros(shape, device=device).to(memory_format=torch.channels_last)
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call] # torch's own gap
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP_RUNS):
-                forward_bf16(network, self._pixels)
+                run(self._pixels)
         torch.cuda.current_stream(device).wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._outputs = forward_bf16(network, self._pixels)
+            self._outputs = run(self._pixels)
 
     def replay(self, pixels: Tensor) -> Tensors:
         """Run the first rows; what earlier pictures left in the others is computed and dropped."""
@@ -160,9 +179,6 @@ class _Graph:
         return logits, maps, features
 
 
-def _record_graphs(network: TriageNetwork, side_px: int, device: torch.device) -> dict[int, _Graph]:
-    narrow_backbone(network)
+def _record_graphs(run: Run, side_px: int, device: torch.device) -> dict[int, _Graph]:
     with torch.cuda.device(device), torch.inference_mode():
-        return {
-            bucket: _Graph(network, (bucket, 1, side_px, side_px), device) for bucket in BUCKETS
-        }
+        return {bucket: _Graph(run, (bucket, 1, side_px, side_px), device) for bucket in BUCKETS}

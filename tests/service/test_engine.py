@@ -1,5 +1,6 @@
 """Every engine gives the scores of the reference, whatever the batch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from service.core.artifact import Artifact, load_current
 from service.core.inference import Outputs, recipe_of, score_batch, self_test
+from service.core.precision import Precision
 from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
 from service.engine.base import Engine
@@ -15,6 +17,7 @@ from service.engine.openvino import OpenVinoEngine
 from service.engine.torch import (
     BUCKETS,
     TorchEngine,
+    choose_precision,
     forward_bf16,
     load_network,
     narrow_backbone,
@@ -71,7 +74,7 @@ def test_openvino_in_fp32_agrees_with_torch_to_rounding(
     batch_nchw: Pixels,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.engine.openvino.PRECISIONS", {"f32": "FP32"})
+    monkeypatch.setattr("service.engine.openvino.CAPABILITIES", {Precision.F32: "FP32"})
     engine = OpenVinoEngine(artifact)
 
     found = engine.forward(batch_nchw)
@@ -80,6 +83,21 @@ def test_openvino_in_fp32_agrees_with_torch_to_rounding(
     assert engine.device == "cpu f32"
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=FLOAT32_ROUNDING)
+
+
+def test_a_format_that_the_release_did_not_bear_is_not_used(artifact: Artifact) -> None:
+    wide = _allow(artifact, Precision.F32)
+
+    assert OpenVinoEngine(wide).device == "cpu f32"
+    assert choose_precision(wide, torch.device("cuda")) is Precision.F32
+    assert choose_precision(artifact, torch.device("cuda")) is Precision.BF16
+    assert choose_precision(artifact, torch.device("cpu")) is Precision.F32
+
+
+def _allow(artifact: Artifact, *precisions: Precision) -> Artifact:
+    tolerance = artifact.manifest.tolerance.model_copy(update={"precisions": precisions})
+    manifest = artifact.manifest.model_copy(update={"tolerance": tolerance})
+    return replace(artifact, manifest=manifest)
 
 
 def test_attention_agrees_with_torch(

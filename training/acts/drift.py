@@ -40,6 +40,7 @@ def run_drift_reference(
         openvino_forward(export_onnx(run.network, run.config.preprocess.side_px), "f32"),
         run.recipe(tuning.calibration.temperature),
         flag_points([rates.point for rates in tuning.points]),
+        weights_digest=run.weights_digest,
     )
     with progress_bar(place.console) as progress:
         total = len(chosen.studies) + len(chosen.shown)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.core.artifact import Artifact, AuditVerdict, digest_of
-from service.core.drift_reference import DRIFT_REFERENCE
+from service.core.drift_reference import DRIFT_REFERENCE, find_reference
 from service.core.ood import OOD
 from training.acts.audit import AuditOptions, run_audit, run_explain
 from training.acts.drift import run_drift_reference
@@ -130,6 +130,7 @@ def gather_attachments(
         _section(search_section, _load(folder, SEARCH, Search, "search")),
     )
     names = [name for name in SHIPPED if (folder / name).is_file()]
+    _check_drift(folder, weights_digest)
     figures = [path for path in sorted(folder.glob("*.png")) if path.name != SHEET]
     files = {path.name: path.read_bytes() for path in figures}
     files |= {name: (folder / name).read_bytes() for name in names}
@@ -153,6 +154,14 @@ def _of_weights(found: Record | None, digest: str, act: str) -> Record | None:
     if found is not None and getattr(found, "weights_digest", digest) != digest:
         raise RunIncomplete(f"the weights changed since: run `cxr-train {act}`")
     return found
+
+
+def _check_drift(folder: Path, weights_digest: str) -> None:
+    """Scores of other weights would be drift from the first day."""
+    if (folder / DRIFT_REFERENCE).is_file():
+        reference = find_reference({DRIFT_REFERENCE: (folder / DRIFT_REFERENCE).read_bytes()})
+        if reference is not None and reference.header.weights_digest not in ("", weights_digest):
+            raise RunIncomplete("the weights changed since: run `cxr-train drift`")
 
 
 def _section(write: Callable[[Record], str], found: Record | None) -> str:

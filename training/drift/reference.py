@@ -132,6 +132,7 @@ def build_reference(
         allowance=ALLOWANCE,
         family_run_images=effort.run_images,
         shifts=tuple(map(str, subject.shifts)),
+        weights_digest=subject.weights_digest,
         sensitivity=effects.sensitivity,
     )
     return Reference(header, values, findings, blocks, limits, effects.signatures, features)

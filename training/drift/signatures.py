@@ -42,6 +42,7 @@ class Subject:
     recipe: Recipe
     points: tuple[OperatingPoint, ...] = ()
     shifts: tuple[Shift, ...] = field(default_factory=known_shifts)
+    weights_digest: str = ""
     prepare: Callable[[Radiograph], Radiograph] = lambda radiograph: radiograph
     """Before anything is measured; a study is used as it is, unless an experiment asks."""
 
