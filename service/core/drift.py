@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.drift_cause import Cause, find_cause
+from service.core.drift_cause import OTHER_PATIENTS, Cause, find_cause
 from service.core.drift_cusum import Numbers, step
 from service.core.drift_reference import FeatureSpace, Reference
 from service.core.drift_scalars import Levels, Scalar
@@ -79,9 +79,7 @@ class Detector:
         self._scale = self._series.scale
         self._limits = reference.limits
         self._yardsticks = [make_yardstick(column) for column in reference.values.T]
-        self._typist = Typist(
-            self.scalars, self._scale.standardise(reference.values), reference.findings
-        )
+        self._typist = Typist(self._scale.standardise(reference.values), reference.findings)
 
     @property
     def created_seconds(self) -> float:
@@ -106,9 +104,16 @@ class Detector:
 
     def update(self, track: Track, values: Levels, seconds: float) -> None:
         """Add one image (K,) of Unix time `seconds` to its scanner."""
-        z = self._scale.standardise(values)
+        self.advance(track, values, self.follow(values), seconds)
+
+    def follow(self, values: Levels) -> Numbers:
+        """(..., K) values -> (..., S) what the sums follow."""
+        return self._series.follow(self._scale.standardise(values))
+
+    def advance(self, track: Track, values: Levels, followed: Numbers, seconds: float) -> None:
+        """The second half of `update`, for those who follow many images at once."""
         was_zero = track.sums <= 0
-        sums = step(track.sums, self._series.follow(z), self._allowance)
+        sums = step(track.sums, followed, self._allowance)
         track.sums = np.minimum(sums, CAP * self._limits)
         track.window[track.images % len(track.window)] = values
         track.images += 1
@@ -153,11 +158,11 @@ class Detector:
         is_known = ~np.isnan(z).all(axis=0)
         moved = np.full(z.shape[1], np.nan)
         moved[is_known] = np.nanmean(z[:, is_known], axis=0)
-        verdict = self._typist.type_shift(z, values.astype(np.float64))
+        verdict = self._typist.type_shift(z)
         header, signatures = self._reference.header, self._reference.signatures
         cause = find_cause(header, signatures, moved)
         if verdict.kind is ShiftKind.PREVALENCE:
-            cause = Cause("other patients, the same pictures: prevalence changed")
+            cause = Cause(OTHER_PATIENTS)
         return Diagnosis(verdict, cause, len(values))
 
     def distances(self, track: Track) -> tuple[Numbers, Numbers]:

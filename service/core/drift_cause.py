@@ -10,6 +10,7 @@ import numpy as np
 from service.core.drift_cusum import Numbers
 from service.core.drift_reference import Header
 from service.core.drift_scalars import Scalar
+from service.core.drift_shifts import WORDS as SHIFT_WORDS
 from service.core.drift_shifts import parse_shift
 
 LEAST_LIKENESS = 0.6
@@ -57,6 +58,11 @@ WORDS: dict[Scalar, tuple[str, str]] = {
 }
 """When a scalar falls, and when it rises."""
 
+OTHER_PATIENTS = "other patients, the same pictures: prevalence changed"
+NOT_KNOWN = "no change that is known"
+CAUSES = (*(words for pair in SHIFT_WORDS.values() for words in pair), OTHER_PATIENTS, NOT_KNOWN)
+"""All that `Cause.told` may say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -84,6 +90,13 @@ class Cause:
     def name(self) -> str:
         """Of the known change, or `unknown`: a closed set."""
         return "unknown" if self.shift is None else parse_shift(self.shift).name
+
+    @property
+    def told(self) -> str:
+        """One of `CAUSES`: the words without those of the scalars, for labels."""
+        if self.shift is not None:
+            return parse_shift(self.shift).words
+        return OTHER_PATIENTS if self.words == OTHER_PATIENTS else NOT_KNOWN
 
 
 def find_cause(header: Header, signatures: Numbers, moved: Numbers) -> Cause:

@@ -41,6 +41,8 @@ class Header(BaseModel):
     family_run_images: Annotated[int, Field(ge=100)]
     shifts: tuple[str, ...] = ()
     """Known changes, `name:amount`, in the order of `signatures`."""
+    weights_digest: str = ""
+    """Of the network whose scores these are; empty where it was not noted."""
     sensitivity: tuple[dict[str, float], ...] = ()
     """Change of the sensitivity at the flag threshold, by finding, for each known change."""
 

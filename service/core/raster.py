@@ -18,7 +18,7 @@ from service.core.errors import (
 )
 from service.core.grey import check_size, grey_from_colour, widen
 from service.core.jpeg import ends_early
-from service.core.png import holds_all_rows
+from service.core.png import Levels, decode_plain, holds_all_rows
 from service.core.radiograph import Caution, FileFormat, Grey, Radiograph
 
 EXIF_ORIENTATION = 0x0112
@@ -41,6 +41,9 @@ def read_raster(
     DamagedFile
         Broken or truncated data.
     """
+    plain = decode_plain(body, max_pixels=max_pixels, min_side_px=min_side_px)
+    if plain is not None:
+        return Radiograph(_full_scale(plain), FileFormat.PNG, cautions=(NO_METADATA,))
     image = _open(body, file_format)
     check_size(image.height, image.width, max_pixels=max_pixels, min_side_px=min_side_px)
     if getattr(image, "n_frames", 1) > 1:
@@ -56,6 +59,12 @@ def read_raster(
     if file_format is FileFormat.JPEG:
         cautions += (Caution("LOSSY_COMPRESSION", "JPEG: detail was lost before it arrived"),)
     return Radiograph(grey, file_format, padding, cautions=(NO_METADATA, *cautions))
+
+
+def _full_scale(levels: Levels) -> Grey:
+    if levels.dtype == np.uint8:
+        return widen(levels.astype(np.uint8, copy=False))
+    return levels.astype(np.uint16, copy=False)
 
 
 def _may_lack_rows(image: Image.Image) -> bool:

@@ -157,18 +157,19 @@ def _check_turn(radiograph: Radiograph) -> tuple[Caution, ...]:
 def _check_content(radiograph: Radiograph) -> None:
     """Refuse a picture that is nearly constant, or noise without anatomy."""
     step = max(1, min(radiograph.grey.shape) // 256)
-    grey = radiograph.grey[::step, ::step].astype(np.float32)
-    recorded = np.ones(grey.shape, np.bool_)
+    grey = np.ascontiguousarray(radiograph.grey[::step, ::step])
+    filled = grey.astype(np.float32)
+    levels = grey.ravel()
     if radiograph.padding is not None:
-        recorded = ~radiograph.padding[::step, ::step]
-    if not recorded.any():
+        padding = radiograph.padding[::step, ::step]
+        levels = grey[~padding]
+        filled[padding] = levels.mean() if levels.size else 0
+    if not levels.size:
         raise NotEvaluated("IMAGE_BLANK", "every pixel is padding")
-    levels = grey[recorded]
     darkest, brightest = np.percentile(levels, (1, 99))
     if brightest - darkest < BLANK_RANGE_RATIO * WHITE:
         raise NotEvaluated("IMAGE_BLANK", "the picture is nearly constant")
-    filled = np.where(recorded, grey, levels.mean())
     side = (_STRUCTURE_SIDE, _STRUCTURE_SIDE)
-    averaged = cv2.resize(filled.astype(np.float32), side, interpolation=cv2.INTER_AREA)
+    averaged = cv2.resize(filled, side, interpolation=cv2.INTER_AREA)
     if float(averaged.std()) < STRUCTURE_RATIO * float(filled.std()):
         raise NotEvaluated("IMAGE_BLANK", "the picture holds noise and no anatomy")

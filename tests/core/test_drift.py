@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.core.drift import WINDOW_IMAGES, Detector, Track
-from service.core.drift_cause import WORDS, describe_moves, find_cause
+from service.core.drift_cause import CAUSES, OTHER_PATIENTS, WORDS, describe_moves, find_cause
 from service.core.drift_scalars import Levels, Scalar
 from service.core.drift_typing import ShiftKind
 from tests.support.drift import SCALARS, measure, small_reference, stream
@@ -69,6 +69,8 @@ def test_change_is_typed_and_named(detector: Detector, shift: str, cause: str) -
 
     assert diagnosis.verdict.kind is ShiftKind.COVARIATE
     assert diagnosis.cause.name == cause
+    assert diagnosis.cause.words.startswith(diagnosis.cause.told)
+    assert diagnosis.cause.told in CAUSES
     assert diagnosis.cause.sensitivity["tuberculosis"] < 0
 
 
@@ -83,6 +85,7 @@ def test_prevalence_alone_is_typed_as_prevalence(detector: Detector) -> None:
     assert alarm.scalar in (Scalar.SCORE_TUBERCULOSIS, Scalar.SCORE_PNEUMONIA)
     assert diagnosis.verdict.kind is ShiftKind.PREVALENCE
     assert diagnosis.verdict.prevalence["tuberculosis"] > 0.8
+    assert diagnosis.cause.told == OTHER_PATIENTS
 
 
 def test_few_images_leave_the_kind_undecided(detector: Detector) -> None:
@@ -122,6 +125,7 @@ def test_shift_like_none_of_the_known_ones_is_told_by_its_scalars() -> None:
     assert cause.shift is None
     assert cause.name == "unknown"
     assert cause.words == "more black border"
+    assert cause.told in CAUSES
 
 
 def test_every_scalar_has_its_words() -> None:
