@@ -1,0 +1,234 @@
+"""Bounds on the wire: heads and bodies that come slowly, without end, or too large."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from service.wire import HEAD_BYTES, HEAD_SECONDS, UNFINISHED_BYTES, BoundedHttp, protocol_with
+
+BODY_SECONDS = 7.0
+
+
+class Timers:
+    """A loop whose timers ring when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.set: list[tuple[float, asyncio.TimerHandle, Callable[..., object]]] = []
+        self._loop = asyncio.get_running_loop()
+
+    def call_later(self, delay: float, call: Callable[..., object]) -> asyncio.TimerHandle:
+        handle = self._loop.call_later(3600, call)
+        self.set.append((self.now + delay, handle, call))
+        return handle
+
+    def create_task(self, work: Any) -> asyncio.Task[Any]:
+        return self._loop.create_task(work)
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += seconds
+        for at, handle, call in self.set:
+            if at <= self.now and not handle.cancelled():
+                handle.cancel()
+                call()
+
+
+class Wire(asyncio.Transport):
+    """A connection that notes what is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.is_closed = False
+
+    def write(self, data: Any) -> None:
+        self.sent += bytes(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None:
+        """Nothing to pause."""
+
+    def resume_reading(self) -> None:
+        """Nothing to resume."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+
+async def swallow(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read all, then answer."""
+    while (await receive()).get("more_body"):
+        pass
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
+    )
+    await send({"type": "http.response.body", "body": b""})
+
+
+class Call:
+    """A connection to the protocol, without a network."""
+
+    def __init__(self) -> None:
+        config = uvicorn.Config(swallow, log_config=None, ws="none", access_log=False)
+        config.load()
+        self.timers = Timers()
+        self.wire = Wire()
+        loop: Any = self.timers
+        self.http: BoundedHttp = protocol_with(BODY_SECONDS)(config, ServerState(), {}, loop)
+        self.http.connection_made(self.wire)
+
+    async def settle(self) -> None:
+        """Let the application run until it waits."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+async def test_connection_that_says_nothing_is_closed() -> None:
+    call = Call()
+
+    call.timers.pass_seconds(HEAD_SECONDS)
+
+    assert call.wire.is_closed
+
+
+async def test_head_that_drips_in_is_closed_however_busy_it_is() -> None:
+    call = Call()
+
+    call.http.data_received(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
+    for number in range(9):
+        call.timers.pass_seconds(1)
+        call.http.data_received(f"X-{number}: y\r\n".encode())
+    before = call.wire.is_closed
+    call.timers.pass_seconds(1)
+
+    assert not before
+    assert call.wire.is_closed
+
+
+async def test_body_that_drips_in_is_closed_however_busy_it_is() -> None:
+    call = Call()
+
+    call.http.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    for _ in range(6):
+        call.timers.pass_seconds(1)
+        call.http.data_received(b"x")
+    before = call.wire.is_closed
+    call.timers.pass_seconds(1)
+
+    assert not before
+    assert call.wire.is_closed
+
+
+async def test_request_in_time_is_answered_and_owes_nothing() -> None:
+    call = Call()
+
+    call.http.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+    call.http.data_received(b"xx")
+    await call.settle()
+
+    assert call.wire.sent.startswith(b"HTTP/1.1 200")
+    assert {
+        timer[0] - call.timers.now for timer in call.timers.set if not timer[1].cancelled()
+    } == {
+        5.0  # uvicorn's own, for a connection that stays idle
+    }
+
+
+async def test_second_head_on_a_connection_must_come_in_time_too() -> None:
+    call = Call()
+    call.http.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await call.settle()
+
+    call.http.data_received(b"GET / HTTP/1.1\r\nHo")
+    call.timers.pass_seconds(HEAD_SECONDS)
+
+    assert call.wire.is_closed
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * (HEAD_BYTES + 1) + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * HEAD_BYTES + b"\r\n",
+        b"GET /" + b"a" * (HEAD_BYTES + 1) + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /?" + b"a" * (HEAD_BYTES + 1) + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["long header", "many headers", "long path", "long query"],
+)
+async def test_large_head_is_refused(head: bytes) -> None:
+    call = Call()
+
+    for start in range(0, len(head), 4096):
+        if not call.wire.is_closed:
+            call.http.data_received(head[start : start + 4096])
+    await call.settle()
+
+    assert call.wire.sent.startswith(b"HTTP/1.1 400")
+    assert call.wire.is_closed
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: ",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+    ],
+    ids=["header", "trailer", "chunk extension"],
+)
+async def test_what_never_becomes_complete_is_not_kept_for_ever(begun: bytes) -> None:
+    call, fed = Call(), 0
+    call.http.data_received(begun)
+
+    while not call.wire.is_closed and fed < 4 * UNFINISHED_BYTES:
+        call.http.data_received(b"a" * 65_536)
+        fed += 65_536
+
+    assert call.wire.is_closed
+    assert fed <= UNFINISHED_BYTES + 65_536
+
+
+@pytest.mark.parametrize(
+    "smuggled",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcd",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\x00c\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX A: b\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+    ],
+    ids=["two lengths", "length and chunks", "negative", "nul", "space", "path", "tls"],
+)
+async def test_head_with_two_meanings_is_refused(smuggled: bytes) -> None:
+    call = Call()
+
+    call.http.data_received(smuggled)
+    await call.settle()
+
+    assert call.wire.sent.startswith(b"HTTP/1.1 400")
+    assert call.wire.is_closed
+
+
+async def test_small_chunks_of_a_large_body_are_well() -> None:
+    call = Call()
+    call.http.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    for _ in range(40):
+        call.http.data_received(b"1\r\nx\r\n" * 10_000)
+        await call.settle()
+    call.http.data_received(b"0\r\n\r\n")
+    await call.settle()
+
+    assert call.wire.sent.startswith(b"HTTP/1.1 200")
