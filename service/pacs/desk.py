@@ -1,0 +1,43 @@
+"""What the way in asks of the service: the very path that a request takes."""
+
+from typing import Protocol
+
+from service.admission import Admission
+from service.answers import Body
+from service.case import Case
+from service.core.intake import IntakeLimits
+from service.metrics import Metrics
+from service.record import Record
+
+
+class Desk(Protocol):
+    """The open service, as one who brings radiographs sees it."""
+
+    @property
+    def limits(self) -> IntakeLimits:
+        """Largest upload and picture."""
+
+    @property
+    def deadline_seconds(self) -> float:
+        """Longest time for one answer."""
+
+    @property
+    def admission(self) -> Admission:
+        """The door."""
+
+    @property
+    def record(self) -> Record:
+        """The shadow log."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """The instruments of every radiograph."""
+
+    async def answer(self, case: Case) -> Body:
+        """Evaluate a radiograph and make its row durable."""
+
+    def count_upload(self, case: Case) -> None:
+        """Count what arrived whole."""
+
+    def after_answer(self, case: Case) -> None:
+        """Let the candidate look."""

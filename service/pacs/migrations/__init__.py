@@ -1,0 +1,1 @@
+"""Revisions of the queue's schema, applied by Alembic when the queue is opened."""
