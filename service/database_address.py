@@ -1,0 +1,25 @@
+"""The address of the database, with the password from the file that holds it."""
+
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+
+def with_password(url: str, password_file: Path | None) -> str:
+    """The address that is connected to; one without a user (SQLite) has no use for a password.
+
+    Raises
+    ------
+    ValueError
+        There are two passwords, or the file cannot be read; neither is repeated.
+    """
+    address = make_url(url)
+    if password_file is None or address.username is None:
+        return url
+    if address.password is not None:
+        raise ValueError("url holds a password, and password_file another")
+    try:
+        password = password_file.read_text("utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"password_file cannot be read: {type(error).__name__}") from error
+    return address.set(password=password).render_as_string(hide_password=False)

@@ -1,0 +1,64 @@
+"""docker-compose.yml as Compose itself reads it: variables, anchors and defaults resolved."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROFILES = ("postgres", "orthanc", "gpu", "tools")
+VARIABLE = re.compile(r"\$\{([A-Z][A-Z_0-9]*)")
+
+Rendered = dict[str, Any]  # parsed YAML of somebody else's schema
+
+
+def program(name: str) -> str:
+    """A program that came with a package of this environment."""
+    path = shutil.which(name, path=str(Path(sys.executable).parent))
+    assert path is not None, f"{name} is not in this environment"
+    return path
+
+
+def render(*profiles: str, env_file: Path | None = None, **variables: str) -> Rendered:
+    """What `docker compose config` prints, for a site that says nothing but this.
+
+    The program of the package ends with 0 whatever happens, so that a fault is told by its output.
+    """
+    done = subprocess.run(
+        [program("docker-compose"), "--env-file", str(env_file or os.devnull), "config"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "COMPOSE_PROFILES": ",".join(profiles)} | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    rendered: Rendered | None = yaml.safe_load(done.stdout)
+    assert rendered is not None, done.stderr
+    return rendered
+
+
+def variables_of_compose() -> set[str]:
+    """Every variable that the file reads."""
+    raw = (ROOT / "docker-compose.yml").read_text("utf-8")
+    passed_on = re.findall(r"^    (CXR_\w+):$", raw, re.MULTILINE)
+    return {*VARIABLE.findall(raw), *passed_on}
+
+
+def variables_of_example() -> set[str]:
+    """Every variable that .env.example shows."""
+    text = (ROOT / ".env.example").read_text("utf-8")
+    return set(re.findall(r"^(?:# )?([A-Z][A-Z_0-9]*)=", text, re.MULTILINE))
+
+
+def uncommented_example(path: Path) -> Path:
+    """Write .env.example with every line that has a value taken at its word."""
+    text = (ROOT / ".env.example").read_text("utf-8")
+    lines = re.findall(r"^(?:# )?([A-Z][A-Z_0-9]*=.+)$", text, re.MULTILINE)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
