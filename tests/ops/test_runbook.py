@@ -1,0 +1,192 @@
+"""The procedures of the runbook, by the very commands that it names."""
+
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import make_url
+
+from service.record import load_or_create_key, open_reader
+from tests.support.apps import Service, running_service
+from tests.support.databases import POSTGRESQL, empty_database
+from tests.support.old_logs import write_old_log
+from tests.support.postgresql import find_programs
+from tests.support.radiographs import png_bytes
+from tests.support.record_log import write_rows
+from tests.support.runbook import commands_of, run_block
+from tests.support.simulated import copy_log
+
+RECIPIENT = "backup@site.test"
+HEAD = re.compile(r"[0-9]+ rows.* hold, up to sha256:[0-9a-f]{64}")
+
+
+class Site:
+    """A folder with a site in it, and the variables that the runbook speaks of."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.folder = folder
+        self.log = folder / "site/shadow.db"
+        (folder / "backups").mkdir(exist_ok=True)
+        self.variables = {
+            "CXR_RECORD__URL": f"sqlite:///{self.log}",
+            "CXR_RECORD__SITE_KEY_FILE": str(self.log.with_name("site.key")),
+            "BACKUPS": str(folder / "backups"),
+            "REHEARSAL": str(folder / "rehearsal"),
+            **variables,
+        }
+
+    def run(self, heading: str, block: int = 0) -> list[str]:
+        """Run one block of commands and return the heads that they told, each once."""
+        done = run_block(commands_of(heading)[block], self.variables, self.folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return list(dict.fromkeys(HEAD.findall(done.stderr + done.stdout)))
+
+    def move_away(self) -> None:
+        """The machine is new: nothing of the site is on it."""
+        self.log.parent.rename(self.folder / "old")
+
+
+@pytest.fixture
+def site(simulated_log: Path, tmp_path: Path) -> Site:
+    copy_log(simulated_log, tmp_path / "site")
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A key to encrypt to; its agent ends with the test."""
+    folder = tmp_path_factory.mktemp("gnupg")
+    folder.chmod(0o700)
+    gpg = ["gpg", "--homedir", str(folder), "--batch", "--quiet", "--passphrase", ""]
+    subprocess.run([*gpg, "--quick-generate-key", RECIPIENT], check=True)
+    yield folder
+    subprocess.run(["gpgconf", "--homedir", str(folder), "--kill", "all"], check=True)
+
+
+def test_every_procedure_has_commands_that_a_test_runs() -> None:
+    here = Path(__file__).read_text("utf-8")
+    procedures = (Path(__file__).parents[2] / "docs/runbook.md").read_text("utf-8")
+
+    headings = re.findall(r"^## (.+)$", procedures.partition("\n# Procedures\n")[2], re.M)
+
+    assert len(headings) >= 6
+    for heading in headings:
+        for block in range(len(commands_of(heading))):
+            asked = f'"{heading}"' if block == 0 else f'"{heading}", {block}'
+            assert f"run({asked})" in here
+
+
+def test_site_is_backed_up_and_restored(site: Site) -> None:
+    told = site.run("Back up the site")
+    (archive,) = (site.folder / "backups").glob("site-*.tar")
+    archive.rename(site.folder / "backups/site.tar")
+    site.move_away()
+
+    restored = site.run("Restore the site")
+
+    assert len(told) == 2
+    assert restored == told
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None, reason="ENCRYPTION IS NOT TESTED: no gpg")
+def test_encrypted_backup_comes_back(site: Site, keyring: Path) -> None:
+    site.variables |= {"GNUPGHOME": str(keyring), "BACKUP_RECIPIENT": RECIPIENT}
+    told = site.run("Back up the site", 1)
+    site.move_away()
+
+    way_back = 'gpg --decrypt "$BACKUPS/site.tar.gpg" | cxr-triage shadow restore -'
+    done = run_block(way_back, site.variables, site.folder)
+
+    assert done.returncode == 0, done.stderr
+    assert HEAD.findall(done.stderr) == told
+    assert b"PGP" not in (site.folder / "backups/site.tar.gpg").read_bytes()[:100]
+
+
+@pytest.fixture
+def running(tiny_store: Path, site: Site) -> Iterator[Service]:
+    with running_service(tiny_store, site.log.parent) as service:
+        site.variables |= {
+            "SERVICE_PID": str(service.process.pid),
+            "SERVICE_URL": service.url,
+        }
+        # Its parent is this test, so this test must take note of its end.
+        threading.Thread(target=service.process.wait, daemon=True).start()
+        yield service
+
+
+def test_service_is_stopped_and_nothing_that_was_answered_is_lost(
+    running: Service, site: Site
+) -> None:
+    answer = httpx.post(f"{running.url}/predict", content=png_bytes(), timeout=60)
+
+    heads = site.run("Stop for maintenance")
+
+    reader = open_reader(site.variables["CXR_RECORD__URL"])
+    rows = reader.rows(limit=1_000_000)
+    reader.close()
+    assert running.process.wait(timeout=60) == 0
+    assert rows[-1].entry.id == answer.json()["id"]
+    assert heads[0].startswith(f"{len(rows)} rows hold")
+
+
+def test_backup_before_an_upgrade_is_taken_while_the_service_runs(
+    running: Service, site: Site
+) -> None:
+    httpx.post(f"{running.url}/predict", content=png_bytes(), timeout=60).raise_for_status()
+
+    told = site.run("Upgrade to another release")
+    rehearsed = site.run("Upgrade to another release", 1)
+
+    assert running.process.wait(timeout=60) == 0
+    assert rehearsed == told
+
+
+def test_log_of_the_release_before_is_upgraded_in_place(tiny_store: Path, tmp_path: Path) -> None:
+    before = write_old_log(tmp_path / "shadow.db", "0001")["shadow_log"]
+
+    with running_service(tiny_store, tmp_path) as service:
+        httpx.post(f"{service.url}/predict", content=png_bytes(), timeout=60).raise_for_status()
+
+    reader = open_reader(f"sqlite:///{tmp_path}/shadow.db")
+    report = reader.verify(before)
+    reader.close()
+    assert (report.head.sequence, report.is_whole) == (before.sequence + 1, True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_programs() is None, reason="POSTGRESQL IS NOT TESTED: not installed")
+async def test_site_on_postgresql_is_backed_up_and_restored(tmp_path: Path) -> None:
+    before, after = empty_database(POSTGRESQL, tmp_path), empty_database(POSTGRESQL, tmp_path)
+    with before as old, after as new:
+        site = Site(tmp_path, **_server(old))
+        load_or_create_key(site.log.with_name("site.key"))
+        await write_rows(old, 30)
+
+        told = site.run("Back up the site on PostgreSQL")
+        await write_rows(old, 5)
+        site.move_away()
+        site.variables |= _server(new)
+        restored = site.run("Restore the site on PostgreSQL")
+
+        reader = open_reader(new)
+        head = reader.head()
+        reader.close()
+    assert restored == told
+    assert (head.sequence, told[0].startswith("30 rows hold")) == (30, True)
+    assert site.log.with_name("site.key").exists()
+
+
+def _server(url: str) -> dict[str, str]:
+    """Where the log is, as the service and as PostgreSQL's own programs are told it."""
+    address = make_url(url)
+    return {
+        "CXR_RECORD__URL": url,
+        "DATABASE_URL": f"postgresql://{address.username}@{address.host}:{address.port}/"
+        f"{address.database}",
+        "PGPASSWORD": address.password or "",
+    }
