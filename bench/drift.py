@@ -1,13 +1,18 @@
 """Drift benchmark: detectors x shifts, at the same false-alarm rate.
 
-`python -m bench.drift --data DATA_DIR` writes docs/drift-benchmark.md. The first run measures some
-hundred radiographs under every shift, which takes a while; `--cache` keeps that for the next.
+`python -m bench.drift --data DATA_DIR` prints the page and writes docs/drift-benchmark.md. The
+first run measures some hundred radiographs under every shift, which takes a while; `--cache` keeps
+that for the next run with the same model. `--half tune` draws the streams from other patients, to
+try things out on; what is published is judged by patients that nobody developed on.
 """
 
 import argparse
 import math
+import os
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +31,8 @@ from bench.drift_detectors import (
     psi,
     rolling_bins,
 )
-from bench.drift_pool import SHIFTS, Pool, measure_pool
-from bench.drift_report import Report, Row, write_report
+from bench.drift_pool import SHIFTS, Half, Plan, Pool, measure_pool
+from bench.drift_report import OURS, STRANGER, Report, Row, write_report
 from bench.drift_streams import (
     Extent,
     Streams,
@@ -35,13 +40,15 @@ from bench.drift_streams import (
     read_streams,
     shifted_draw,
 )
-from service.core.artifact import load_current
+from service.core.artifact import Artifact, load_artifact, load_current
 from service.core.drift import Detector as ScannerDetector
 from service.core.drift_cusum import Numbers
 from service.core.drift_reference import Standardiser
 from service.core.drift_series import Series
+from service.core.drift_shifts import parse_shift
 from service.settings import find_model_store
-from training.drift_reference import Effort
+from training.drift.reference import Effort
+from training.manifest import git_commit
 
 SHARES = (1.0, 0.3, 0.1)
 PREVALENCE = {
@@ -58,68 +65,91 @@ class Contender:
     name: str
     detector: Detector
     limit: float
-    usual: float | None
+    usual: float
 
 
 def main() -> None:
     """Run all of it."""
     arguments = _arguments()
-    artifact = load_current(find_model_store(arguments.store))
+    artifact = _load(find_model_store(arguments.store), arguments.model)
     effort = Effort(signature_images=arguments.signatures)
-    pool = measure_pool(arguments.data, artifact, arguments.cache, arguments.images, effort)
-    report = run(pool, artifact.reference, Extent())
-    arguments.out.write_text(write_report(report), encoding="utf-8")
+    half = Half(arguments.half)
+    plan = Plan(arguments.data, effort, arguments.images, arguments.shown, half)
+    pool = measure_pool(plan, artifact, arguments.cache)
+    report = run(pool, Extent(streams=arguments.streams))
+    page = write_report(report, describe_run(half, artifact))
+    print(page)
+    arguments.out.write_text(page, encoding="utf-8")
 
 
-def run(pool: Pool, model: str, extent: Extent) -> Report:
+def describe_run(half: Half, artifact: Artifact) -> str:
+    """When, on what, with what code."""
+    now = datetime.now(UTC).date()
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    commit = git_commit(Path(__file__).parent)
+    judged = "" if half is Half.JUDGE else " **Drawn from the patients it was developed on.**"
+    return (
+        f"Model {artifact.reference} ({artifact.digest[:19]}), {now}, {machine}, one thread, "
+        f"commit {commit}.{judged}"
+    )
+
+
+def run(pool: Pool, extent: Extent) -> Report:
     """Every cell of the table."""
-    measured = standardise(pool)
-    streams = Streams(pool, measured, extent)
     header = pool.reference.header
+    streams = Streams(pool, standardise(pool), extent)
     contenders = tuple(build_contenders(pool, streams))
-    ours = contenders[0]
+    ours, others = contenders[0], contenders[1:]
     alarms, seen = streams.null_alarms(ours.detector, ours.limit, extent.null_images, salt=7)
-    usual = {
-        contender.name: run_length(
-            *streams.null_alarms(contender.detector, contender.usual, extent.usual_images, 8)
-        )
-        for contender in contenders[1:]
-        if contender.usual is not None
-    }
     reader = ScannerDetector(pool.reference)
-    rows = []
-    for number, shift in enumerate(track(SHIFTS, "cells")):
-        salt = 100 * (number + 1)
-        cells = {
-            (contender.name, share): streams.run(
-                contender.detector, contender.limit, shift, share, salt
-            )
-            for contender in contenders
-            for share in (SHARES if contender is ours else SHARES[:1])
-        }
-        reading = read_streams(reader, extent.typed, shifted_draw(streams, pool, shift, salt + 50))
-        loss = {name: pool.sensitivity_change(shift, k) for k, name in enumerate(pool.points)}
-        rows.append(Row(shift, cells, reading, loss))
-    typed = {
-        name: read_streams(reader, extent.typed, prevalence_draw(streams, pool, mix, 9000 + number))
-        for number, (name, mix) in enumerate(PREVALENCE.items())
-    }
     return Report(
-        model=model,
         reference_images=len(pool.reference.values),
         scalars=len(header.scalars),
         fresh_images=len(pool.findings),
+        shown_images=len(pool.shown_weights),
+        known_changes=len(header.shifts),
         sources=header.sources,
         stated_run=header.family_run_images,
         run_length=run_length(alarms, seen),
         run_length_low=2 * seen / float(chi2.ppf(0.975, 2 * alarms + 2)),
-        usual_run=usual,
-        usual_limit={c.name: c.usual for c in contenders[1:] if c.usual is not None},
-        limits={c.name: c.limit for c in contenders},
+        usual_run={other.name: _usual_run(streams, other) for other in others},
+        usual_limit={other.name: other.usual for other in others},
+        limits={contender.name: contender.limit for contender in contenders},
         extent=extent,
-        rows=tuple(rows),
-        typed=typed,
+        rows=tuple(
+            measure_row(pool, streams, contenders, reader, number)
+            for number in track(range(len(SHIFTS)), "cells")
+        ),
+        typed={
+            name: read_streams(
+                reader, extent.controls, prevalence_draw(streams, pool, mix, 9000 + number)
+            )
+            for number, (name, mix) in enumerate(PREVALENCE.items())
+        },
     )
+
+
+def measure_row(
+    pool: Pool,
+    streams: Streams,
+    contenders: tuple[Contender, ...],
+    reader: ScannerDetector,
+    number: int,
+) -> Row:
+    """One shift, under every detector."""
+    shift, salt = SHIFTS[number], 100 * (number + 1)
+    cells = {
+        (contender.name, share): streams.run(
+            contender.detector, contender.limit, shift, share, salt
+        )
+        for contender in contenders
+        for share in (SHARES if contender.name == OURS else SHARES[:1])
+    }
+    cells[STRANGER, 1.0] = streams.run(without_kind(pool, shift), 1.0, shift, 1.0, salt)
+    draw = shifted_draw(streams, pool, shift, salt + 50)
+    reading = read_streams(reader, streams.extent.typed, draw)
+    loss = {name: pool.sensitivity_change(shift, k) for k, name in enumerate(pool.points)}
+    return Row(shift, cells, reading, loss)
 
 
 def standardise(pool: Pool) -> dict[str, Measured]:
@@ -133,13 +163,26 @@ def standardise(pool: Pool) -> dict[str, Measured]:
     return measured
 
 
+def without_kind(pool: Pool, shift: str) -> Detector:
+    """Ours, had it never been shown this kind of change: without the series that were made for it.
+
+    The limits of the others stay: they would be lower, had the family been smaller.
+    """
+    header, limits = pool.reference.header, pool.reference.limits.copy()
+    plain = len(limits) - len(header.shifts)
+    for number, known in enumerate(header.shifts):
+        if parse_shift(known).name == parse_shift(shift).name:
+            limits[plain + number] = np.inf
+    return cusum(limits, header.allowance)
+
+
 def build_contenders(pool: Pool, streams: Streams) -> Iterator[Contender]:
     """Ours at its own limit; the others at the limit that gives them the stated run length.
 
     The others are calibrated on the very images that they are then judged on, in their favour.
     """
     reference = pool.reference
-    yield Contender("CUSUM", cusum(reference.limits, reference.header.allowance), 1.0, None)
+    yield Contender(OURS, cusum(reference.limits, reference.header.allowance), 1.0, 1.0)
     expected = _expected(pool)
     others: dict[str, tuple[Detector, float]] = {
         "PSI": (rolling_bins(psi, expected), 0.25),
@@ -159,6 +202,11 @@ def run_length(alarms: int, seen: int) -> float:
     return seen / alarms if alarms else math.inf
 
 
+def _usual_run(streams: Streams, contender: Contender) -> float:
+    images = streams.extent.usual_images
+    return run_length(*streams.null_alarms(contender.detector, contender.usual, images, salt=8))
+
+
 def _expected(pool: Pool) -> Numbers:
     """(K, B) shares of the reference itself: ties make the bins uneven."""
     z = Standardiser(pool.reference.values).standardise(pool.reference.values)
@@ -170,13 +218,21 @@ def _expected(pool: Pool) -> Numbers:
     return np.stack(shares)
 
 
+def _load(store: Path, reference: str | None) -> Artifact:
+    return load_current(store) if reference is None else load_artifact(store / reference)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
     parser.add_argument("--store", type=Path, help="model store")
+    parser.add_argument("--model", help="name/version; by default the one that serves")
     parser.add_argument("--cache", type=Path, default=Path("data/drift-pool.npz"))
     parser.add_argument("--out", type=Path, default=Path("docs/drift-benchmark.md"))
-    parser.add_argument("--images", type=int, default=480, help="to which shifts are applied")
+    parser.add_argument("--images", type=int, default=480, help="that streams are drawn from")
+    parser.add_argument("--shown", type=int, default=240, help="of those, under every shift")
+    parser.add_argument("--half", choices=list(Half), default=Half.JUDGE, help="of the patients")
+    parser.add_argument("--streams", type=int, default=200, help="in each cell")
     parser.add_argument("--signatures", type=int, default=120)
     return parser.parse_args()
 

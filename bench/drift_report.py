@@ -18,7 +18,7 @@ from bench.drift_streams import (
 from service.core.drift_shifts import parse_shift
 from service.core.drift_typing import ShiftKind
 
-OURS = "CUSUM"
+OURS, STRANGER = "CUSUM", "CUSUM, kind unknown"
 RUN_BAR, TYPED_BAR, RIGHT_BAR = 10_000, 0.9, 0.95
 FAST = ("invert:1", "grey_levels:64")
 FAST_BAR, GAMMA_BAR, SMALL_SHARE_BAR = 15, 60, 60
@@ -43,10 +43,11 @@ class Row:
 class Report:
     """Everything that the page says."""
 
-    model: str
     reference_images: int
     scalars: int
     fresh_images: int
+    shown_images: int
+    known_changes: int
     sources: dict[str, float]
     stated_run: int
     run_length: float
@@ -64,10 +65,16 @@ class Report:
         return tuple(name for name in self.limits if name != OURS)
 
 
-def write_report(report: Report) -> str:
-    """The page."""
+def write_report(report: Report, about: str) -> str:
+    """The page.
+
+    Parameters
+    ----------
+    about
+        Model, date, machine and commit, in words.
+    """
     parts = (
-        _head(report), _bars(report), _delays(report), _shares(report), _costs(report),
+        _head(report, about), _bars(report), _delays(report), _shares(report), _costs(report),
         _prevalence(report), _usual(report),
     )  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -87,9 +94,11 @@ def check_bars(report: Report) -> Iterator[tuple[str, str, bool]]:
         told = f"{shift} at 10 % of the traffic: <= {SMALL_SHARE_BAR} of that scanner's images"
         yield told, _images(median), median <= SMALL_SHARE_BAR
     found = [row for row in report.rows if row.ours().within(LONGEST_DELAY) >= 0.95]
-    right = [cell.is_right.mean() for row in found for cell in (row.ours(0.3), row.ours(0.1))]
-    told = f"the right scanner named in >= {RIGHT_BAR:.0%} (shifts that are found)"
-    yield told, f"{np.mean(right):.1%}", float(np.mean(right)) >= RIGHT_BAR
+    for share in (0.3, 0.1):
+        right = [float(row.ours(share).is_right.mean()) for row in found]
+        told = f"the right scanner named in >= {RIGHT_BAR:.0%}, at {share:.0%} of the traffic"
+        mean, least = float(np.mean(right)), min(right)
+        yield told, f"{mean:.1%}; of the worst shift {least:.1%}", mean >= RIGHT_BAR
     for name, reading in report.typed.items():
         share = reading.share(ShiftKind.PREVALENCE)
         told = f"{name}: typed as prevalence in >= {TYPED_BAR:.0%}"
@@ -97,7 +106,7 @@ def check_bars(report: Report) -> Iterator[tuple[str, str, bool]]:
     for name in report.baselines:
         better, equal, worse = _compare(report, name)
         told = f"shorter median delay than {name} at the same false-alarm rate"
-        yield told, f"{better} shifts better, {equal} equal, {worse} worse", worse == 0
+        yield told, f"{better} shifts better, {equal} equal, {worse} worse", worse + equal == 0
 
 
 def _compare(report: Report, name: str) -> tuple[int, int, int]:
@@ -107,24 +116,30 @@ def _compare(report: Report, name: str) -> tuple[int, int, int]:
     return better, len(pairs) - better - worse, worse
 
 
-def _head(report: Report) -> str:
+def _head(report: Report, about: str) -> str:
     streams = report.extent.streams
     sources = ", ".join(f"{name} {share:.0%}" for name, share in report.sources.items())
     return f"""# Drift benchmark
 
-Made by `python -m bench.drift`; the radiographs are not part of the project. Model {report.model}.
+Made by `python -m bench.drift`; the radiographs are not part of the project. {about}
 
 - Reference: {report.reference_images:,} images, {report.scalars} scalars ({sources}).
-- Streams: drawn from {report.fresh_images} radiographs of patients whom neither the reference nor
-  the network's training has seen, in the reference's mix of sources and labels; {streams} null and
-  {streams} shifted streams for each cell; the change comes after {EARLIEST} to {LATEST} images.
+- Streams: drawn from {report.fresh_images} radiographs of patients whom neither the reference, nor
+  the network's training, nor the development of the detector has seen, in the reference's mix of
+  sources and labels; {streams} null streams of {report.extent.null_images:,} images, and {streams}
+  shifted ones for each cell; the change comes after {EARLIEST} to {LATEST} images. Shifts were
+  applied to {report.shown_images} of those radiographs.
 - The collections are 8-bit JPEG of 256 px. Every image is given uniform noise of one grey level and
   12 bits before anything else, so that a change of tone does not show as a comb in the histogram;
   shifts are computed in floating point. `grey_levels:256` is the loss from 12 to 8 bits.
 - Delays are images of the changed scanner, from its change. A baseline watches the same scalars of
   the same scanner, at the limit that gives it a run length of {report.stated_run:,} images; it was
   calibrated on the very images that it is judged on, in its favour. PSI and KS look back on 250
-  images, ADWIN on up to 512 in buckets of 16, mean ± 3 sd on batches of 25."""
+  images, ADWIN on up to 512 in buckets of 16, mean ± 3 sd on batches of 25.
+- Ours knows {report.known_changes} changes by their signatures, measured on other images, some of
+  them of the same kind and amount as here. *{STRANGER}* is ours without every series that was made
+  for this kind.
+- The right scanner is named if the two unchanged ones have been silent from the beginning."""
 
 
 def _bars(report: Report) -> str:
@@ -136,7 +151,7 @@ def _bars(report: Report) -> str:
 
 
 def _delays(report: Report) -> str:
-    names = (OURS, *report.baselines)
+    names = (OURS, STRANGER, *report.baselines)
     lines = []
     for row in report.rows:
         cells = [row.cells[name, 1.0] for name in names]
@@ -170,7 +185,8 @@ def _costs(report: Report) -> str:
         told = f"{scalar[0][0]} ({scalar[0][1] / alarms:.0%})" if scalar else "-"
         typed = f"{kinds[ShiftKind.COVARIATE] / alarms:.0%}" if alarms else "-"
         cause = f"{named / alarms:.0%}" if alarms else "-"
-        loss = ", ".join(f"{name} {change:+.3f}" for name, change in row.loss.items())
+        known = {name: change for name, change in row.loss.items() if not math.isnan(change)}
+        loss = ", ".join(f"{name} {change:+.3f}" for name, change in known.items())
         lines.append(f"| {row.shift} | {loss} | {told} | {cause} | {typed} |")
     heads = ("shift", "sensitivity at the flag threshold", "scalar named", "cause", "covariate")
     streams = report.extent.typed
@@ -187,7 +203,7 @@ def _prevalence(report: Report) -> str:
     lines = []
     for name, reading in report.typed.items():
         kinds = ", ".join(f"{kind} {count}" for kind, count in reading.kinds.most_common())
-        lines.append(f"| {name} | {reading.kinds.total()} of {report.extent.typed} | {kinds} |")
+        lines.append(f"| {name} | {reading.kinds.total()} of {report.extent.controls} | {kinds} |")
     title = "Negative control: only the prevalence changes"
     return _table(title, ("change", "streams with an alarm", "typed as"), lines)
 

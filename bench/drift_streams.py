@@ -42,8 +42,8 @@ class Extent:
         Null streams, and shifted ones of each cell.
     null_images, calibration_images
         Length of the null streams, and of those that calibrate the baselines.
-    typed
-        Streams whose diagnosis is read.
+    typed, controls
+        Shifted streams whose diagnosis is read, and such of which only the prevalence changes.
     """
 
     streams: int = 200
@@ -51,6 +51,7 @@ class Extent:
     calibration_images: int = 5_000
     usual_images: int = 3_000
     typed: int = 40
+    controls: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Streams:
         self._seed = seed
 
     def draw(self, images: int, streams: int, salt: int, weights: Numbers | None = None) -> Rows:
-        """(T, J) rows of the pool."""
+        """(T, J) rows of the pool; by default of its unchanged images."""
         random = np.random.default_rng((self._seed, salt))
         chances = self._pool.weights if weights is None else weights
         return random.choice(len(chances), (images, streams), p=chances)
@@ -124,15 +125,20 @@ class Streams:
         return self.extent.streams - int(alive.sum()), seen
 
     def run(self, detector: Detector, limit: float, shift: str, share: float, salt: int) -> Cell:
-        """Change one of three scanners at a random time, and wait for the alarm."""
+        """Change one of three scanners at a random time, and wait for the alarm.
+
+        The right scanner is named if no other one has alarmed from the beginning to that moment.
+        """
         random = np.random.default_rng((self._seed, salt, 1))
-        before = random.binomial(random.integers(EARLIEST, LATEST, self.extent.streams), share)
+        changes_at = random.integers(EARLIEST, LATEST, self.extent.streams)
+        before = random.binomial(changes_at, share)
         images = int(before.max()) + LONGEST_DELAY
         changing = self._changing(shift, before, images, salt)
         delays = self._follow(detector, limit, changing, images) - before
         delays = np.where(delays > LONGEST_DELAY, np.inf, delays)
         is_early = delays <= 0
-        reach = np.where(np.isinf(delays), LONGEST_DELAY, np.maximum(delays, 0)) / share
+        waited = np.where(np.isinf(delays), LONGEST_DELAY, np.maximum(delays, 0))
+        reach = changes_at + waited / share
         others = self._others(detector, limit, share, salt) if share < 1 else np.inf
         is_right = ~is_early & np.isfinite(delays) & (others > reach)
         kept = ~is_early
@@ -141,10 +147,11 @@ class Streams:
     def _changing(self, shift: str, before: Rows, images: int, salt: int) -> Stream:
         """Unchanged up to each stream's own moment, changed from there on."""
         rows = self.draw(images, self.extent.streams, salt)
+        changed = self.draw(images, self.extent.streams, salt + 1, self._pool.shown_weights)
         pairs = zip(_parts(self._measured[CLEAN]), _parts(self._measured[shift]), strict=True)
         joined = Measured(*(np.concatenate(pair) for pair in pairs))
         offset = len(self._measured[CLEAN].z)
-        return lambda now: (joined, rows[now] + offset * (now >= before))
+        return lambda now: (joined, np.where(now >= before, changed[now] + offset, rows[now]))
 
     def _unchanged(self, images: int, salt: int) -> Stream:
         rows, clean = self.draw(images, self.extent.streams, salt), self._measured[CLEAN]
@@ -198,9 +205,10 @@ def read_streams(detector: ScannerDetector, count: int, draw: Draw) -> Reading:
     scalars: Counter[str] = Counter()
     for number in range(count):
         before, after = draw(number)
+        values = np.concatenate([before, after]).astype(np.float32)
         track = detector.start()
-        for now, values in enumerate([*before, *after]):
-            detector.update(track, np.asarray(values, np.float32), float(now))
+        for now, image in enumerate(zip(values, detector.follow(values), strict=True)):
+            detector.advance(track, *image, float(now))
         alarm = detector.alarm(track)
         if alarm is None:
             continue
@@ -214,7 +222,7 @@ def read_streams(detector: ScannerDetector, count: int, draw: Draw) -> Reading:
 def shifted_draw(streams: Streams, pool: Pool, shift: str, salt: int) -> Draw:
     """For `read_streams`: one hundred unchanged images, then the change."""
     before = streams.draw(100, streams.extent.typed, salt)
-    after = streams.draw(TYPED_IMAGES, streams.extent.typed, salt + 1)
+    after = streams.draw(TYPED_IMAGES, streams.extent.typed, salt + 1, pool.shown_weights)
     return lambda number: (
         pool.values[CLEAN][before[:, number]], pool.values[shift][after[:, number]]
     )  # fmt: skip
@@ -225,8 +233,9 @@ def prevalence_draw(streams: Streams, pool: Pool, prevalence: dict[str, float], 
     wanted = np.array([prevalence[finding.value] for finding in FINDINGS])
     here = np.array([pool.weights[pool.findings == f].sum() for f in range(len(FINDINGS))])
     weights = pool.weights * (wanted / here)[pool.findings]
-    before = streams.draw(100, streams.extent.typed, salt)
-    after = streams.draw(WINDOW_IMAGES, streams.extent.typed, salt + 1, weights / weights.sum())
+    count = streams.extent.controls
+    before = streams.draw(100, count, salt)
+    after = streams.draw(WINDOW_IMAGES, count, salt + 1, weights / weights.sum())
     return lambda number: (
         pool.values[CLEAN][before[:, number]], pool.values[CLEAN][after[:, number]]
     )  # fmt: skip

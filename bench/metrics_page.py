@@ -12,9 +12,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 
 from service import codes
+from service.access_metrics import AccessMetrics
 from service.core.drift_scalars import Scalar
 from service.drift_metrics import DriftMetrics
 from service.metrics import Metrics
+from service.pacs.failures import PACS_CODES
+from service.pacs_metrics import PacsMetrics
 
 ROOT = Path(__file__).parents[1]
 PAGE, GOLDEN = ROOT / "docs/metrics.md", ROOT / "tests/golden/exposition.txt"
@@ -47,7 +50,9 @@ def build_registry(scanners: Sequence[str], scalars: Sequence[Scalar]) -> Collec
     )
     metrics.show_model("cxr-triage", "1.2.3", "sha256:0")
     metrics.show_engine("openvino", "cpu")
+    AccessMetrics(registry)
     DriftMetrics(registry, scanners=scanners, tells_results=True).use_scalars(scalars, 0.0)
+    PacsMetrics(registry, codes=(*codes.PROBLEMS, *PACS_CODES))
     return registry
 
 

@@ -1,0 +1,125 @@
+"""The bound: what these cores can do at most with these bodies, without any service around it.
+
+One process decodes, resizes and scores, and does nothing else: no HTTP, no digest, no check, no
+record. Decoding threads and inference share the cores in the combination that was fastest; the
+libraries are the fastest of those that the service may use.
+
+`python -m bench.bound MODEL.onnx --bodies FOLDER` prints images per second as JSON.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice, takewhile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import imagecodecs
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from bench.speed_bodies import read_bodies
+
+Square = NDArray[np.float32]
+BATCHES = (1, 4, 8)
+DECODERS = (1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The best of the combinations that were tried."""
+
+    per_second: float
+    batch: int
+    decoders: int
+    cpu_seconds_each: float
+
+
+def read_square(body: bytes, side_px: int) -> Square:
+    """(1, 1, S, S): decoded by libpng, averaged over areas."""
+    levels = imagecodecs.png_decode(body)
+    square = cv2.resize(levels, (side_px, side_px), interpolation=cv2.INTER_AREA)
+    return ((square.astype(np.float32) * (1 / 255) - 0.5) * 4)[None, None]
+
+
+def compile_network(onnx: Path, batch: int, side_px: int) -> Any:
+    """For throughput, in the precision that is fastest here."""
+    core = openvino.Core()
+    model = core.read_model(onnx)
+    model.reshape({"pixels": [batch, 1, side_px, side_px]})
+    return core.compile_model(
+        model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "ENABLE_CPU_PINNING": False}
+    )
+
+
+def run(
+    compiled: Any, bodies: Iterable[bytes], read: Callable[[bytes], Square], decoders: int
+) -> int:
+    """Decode ahead of the network, and return when all is scored; gives the number of images."""
+    queue = openvino.AsyncInferQueue(compiled)
+    batch, images = compiled.input(0).shape[0], 0
+    with ThreadPoolExecutor(decoders) as threads:
+        squares = _ahead(threads, read, bodies, 4 * batch + 2 * decoders)
+        while group := list(islice(squares, batch)):
+            if len(group) == batch:  # the last, if it is not full, is not counted
+                images += batch
+                queue.start_async({"pixels": np.concatenate(group)})
+        queue.wait_all()
+    return images
+
+
+def _ahead(
+    threads: ThreadPoolExecutor, read: Callable[[bytes], Square], bodies: Iterable[bytes], most: int
+) -> Iterable[Square]:
+    waiting: list[Any] = []
+    for body in bodies:
+        waiting.append(threads.submit(read, body))
+        if len(waiting) >= most:
+            yield waiting.pop(0).result()
+    yield from (job.result() for job in waiting)
+
+
+def _until(ends: float, bodies: list[bytes]) -> Iterator[bytes]:
+    return takewhile(lambda _: time.perf_counter() < ends, cycle(bodies))
+
+
+def measure(onnx: Path, folder: Path, *, side_px: int = 224, seconds: float = 5.0) -> Bound:
+    """Try every combination for some seconds each."""
+    cv2.setNumThreads(1)
+    bodies = read_bodies(folder)
+    found = []
+    for batch in BATCHES:
+        compiled = compile_network(onnx, batch, side_px)
+        for decoders in DECODERS:
+            run(compiled, islice(cycle(bodies), 2 * batch), lambda b: read_square(b, side_px), 1)
+            started, cpu = time.perf_counter(), time.process_time()
+            ends = started + seconds
+            stream = _until(ends, bodies)
+            images = run(compiled, stream, lambda b: read_square(b, side_px), decoders)
+            wall = time.perf_counter() - started
+            each = (time.process_time() - cpu) / images
+            found.append(Bound(images / wall, batch, decoders, each))
+    return max(found, key=lambda bound: bound.per_second)
+
+
+def main() -> None:
+    """Measure, and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("onnx", type=Path)
+    parser.add_argument("--bodies", type=Path, required=True)
+    parser.add_argument("--side-px", type=int, default=224)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    chosen = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    bound = measure(chosen.onnx, chosen.bodies, side_px=chosen.side_px, seconds=chosen.seconds)
+    print(json.dumps(asdict(bound)))
+
+
+if __name__ == "__main__":
+    main()

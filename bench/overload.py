@@ -1,0 +1,63 @@
+"""More than the service can do: what is answered is answered in time, and the rest is told early.
+
+Arrivals are random and do not wait for answers, as those of a hospital do not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contenders import Contender, running
+from bench.serving import send
+
+DEADLINE_MS = 2000
+FACTORS = (0.5, 0.9, 1.2, 2.0)
+"""Of the throughput at 32 clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """One rate of arrival.
+
+    Attributes
+    ----------
+    goodput
+        Answers in time, each second.
+    refused, late
+        Early 503; answers of any kind after the deadline.
+    """
+
+    factor: float
+    rate: float
+    goodput: float
+    p99_seconds: float
+    refused: int
+    refused_p99_seconds: float
+    late: int
+    sent: int
+
+
+def overload(
+    contender: Contender, bodies: Path, *, capacity: float, seconds: float,
+    factors: Sequence[float] = FACTORS,
+) -> list[Overloaded]:  # fmt: skip
+    """Every rate in turn, on one server."""
+    probe = next(iter(sorted(bodies.iterdir()))).read_bytes()
+    found = []
+    with running(contender, probe) as server:
+        for factor in factors:
+            rate = factor * capacity
+            report = send(
+                server, bodies, "--rate", str(rate), "--seconds", str(seconds),
+                "--warm-seconds", "4", "--deadline-ms", str(DEADLINE_MS),
+            )  # fmt: skip
+            found.append(
+                Overloaded(
+                    factor=factor, rate=rate, goodput=report.in_time_per_second,
+                    p99_seconds=report.seconds["p99"],
+                    refused=report.statuses.get("503", 0),
+                    refused_p99_seconds=report.early_p99_seconds,
+                    late=report.late, sent=report.sent,
+                )
+            )  # fmt: skip
+    return found

@@ -1,0 +1,1 @@
+"""The same model behind other servers, each in its own environment; see `bench.contenders`."""

@@ -1,0 +1,42 @@
+"""Mosec: two workers decode, one runs batches, as its pipeline is meant."""
+
+import sys
+
+import numpy as np
+from mosec import Server, Worker
+from network import BATCH_SECONDS, MAX_BATCH, PORT, Batch, open_network, read_picture, tell
+
+
+class Decode(Worker):  # type: ignore[misc]
+    """Bytes to pixels."""
+
+    def deserialize(self, data: bytes) -> bytes:
+        """The body as it came."""
+        return data
+
+    def forward(self, data: bytes) -> Batch:
+        """One upload."""
+        return read_picture(data)
+
+
+class Score(Worker):  # type: ignore[misc]
+    """Pixels to probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = open_network()
+
+    def forward(self, data: list[Batch]) -> list[dict[str, float]]:
+        """A batch."""
+        return [tell(logits) for logits in self.network(np.stack(data))]
+
+
+if __name__ == "__main__":
+    sys.argv = [sys.argv[0], "--port", str(PORT), "--log-level", "warning"]
+    server = Server()
+    server.append_worker(Decode, num=2, route="/predict")
+    wait_ms = round(1000 * BATCH_SECONDS)
+    server.append_worker(
+        Score, num=1, max_batch_size=MAX_BATCH, max_wait_time=wait_ms, route="/predict"
+    )
+    server.run()

@@ -1,0 +1,125 @@
+"""Whose turn is next: urgent before routine, callers one after the other, and nobody for ever last.
+
+A caller with a hundred radiographs in the queue and one with a single one are served alternately,
+so that an archive which is sent again delays no emergency room. Within one caller, who came first
+goes first.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+URGENT_IN_A_ROW: Final = 4
+"""After so many urgent ones in a row a routine one goes, if one waits: urgent is no licence to
+stop a hospital's routine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who asks, and how pressing it is; `caller` is compared and never shown."""
+
+    caller: str = ""
+    is_urgent: bool = False
+
+
+ANYBODY: Final = Turn()
+
+T = TypeVar("T")
+
+
+class Turns(Generic[T]):
+    """A queue in two lanes, each of which goes round its callers."""
+
+    def __init__(self) -> None:
+        self._lanes = {True: _Lane[T](), False: _Lane[T]()}
+        self._turns: dict[int, Turn] = {}
+        self._urgent_in_a_row = 0
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._turns)
+
+    def __iter__(self) -> Iterator[T]:
+        """All that wait, in no order that matters."""
+        for lane in self._lanes.values():
+            yield from lane
+
+    def add(self, item: T, turn: Turn = ANYBODY) -> None:
+        """Queue an item behind those of the same caller and urgency."""
+        self._turns[id(item)] = turn
+        self._lanes[turn.is_urgent].add(item, turn.caller)
+
+    def discard(self, item: T) -> bool:
+        """Take an item out of the queue; tells whether it was there."""
+        turn = self._turns.pop(id(item), None)
+        if turn is None:
+            return False
+        self._lanes[turn.is_urgent].discard(item, turn.caller)
+        return True
+
+    def take(self) -> T:
+        """Remove the item whose turn it is.
+
+        Raises
+        ------
+        LookupError
+            Nobody waits.
+        """
+        is_urgent = self._is_urgent_next()
+        item = self._lanes[is_urgent].take()
+        self._urgent_in_a_row = self._urgent_in_a_row + 1 if is_urgent else 0
+        del self._turns[id(item)]
+        return item
+
+    def count_ahead(self, turn: Turn) -> int:
+        """How many at least go before one that would be added now; more where others come."""
+        lane = self._lanes[turn.is_urgent]
+        in_a_row = URGENT_IN_A_ROW - self._urgent_in_a_row
+        urgent = 0 if turn.is_urgent else min(len(self._lanes[True]), in_a_row)
+        return lane.count_ahead(turn.caller) + urgent
+
+    def _is_urgent_next(self) -> bool:
+        if not len(self._lanes[False]):
+            return True
+        return len(self._lanes[True]) > 0 and self._urgent_in_a_row < URGENT_IN_A_ROW
+
+
+class _Lane(Generic[T]):
+    """Goes round its callers; one that comes anew comes last in the round."""
+
+    def __init__(self) -> None:
+        self._callers: OrderedDict[str, dict[int, T]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._callers.values()))
+
+    def __iter__(self) -> Iterator[T]:
+        for items in self._callers.values():
+            yield from items.values()
+
+    def add(self, item: T, caller: str) -> None:
+        self._callers.setdefault(caller, {})[id(item)] = item
+
+    def discard(self, item: T, caller: str) -> None:
+        items = self._callers[caller]
+        del items[id(item)]
+        if not items:
+            del self._callers[caller]
+
+    def take(self) -> T:
+        caller = next(iter(self._callers), None)
+        if caller is None:
+            raise LookupError("nobody waits")
+        items = self._callers[caller]
+        item = items.pop(next(iter(items)))
+        if items:
+            self._callers.move_to_end(caller)
+        else:
+            del self._callers[caller]
+        return item
+
+    def count_ahead(self, caller: str) -> int:
+        """In as many full rounds as this caller's own queue takes, others get a turn each."""
+        rounds = len(self._callers.get(caller, ()))
+        return sum(min(len(items), rounds) for items in self._callers.values())

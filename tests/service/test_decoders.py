@@ -1,0 +1,119 @@
+"""Who waits for a decoding thread is served by turns, and nobody who leaves keeps one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from service.decoders import Decoders
+from service.turns import ANYBODY, Turn
+from tests.support.gates import Gate
+
+
+@pytest.fixture
+async def decoders() -> AsyncIterator[Decoders]:
+    opened = Decoders(1)
+    yield opened
+    opened.close()
+
+
+async def _queue(
+    decoders: Decoders, order: list[str], *names: str, turn: Turn = ANYBODY, has_begun: bool = False
+) -> list[asyncio.Task[None]]:
+    """One task for each name, which notes it when its turn has come."""
+    tasks = [
+        asyncio.create_task(decoders.run(order.append, name, turn=turn, has_begun=has_begun))
+        for name in names
+    ]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_callers_take_turns_whoever_came_first(decoders: Decoders) -> None:
+    order: list[str] = []
+    with Gate() as gate:
+        first = asyncio.create_task(decoders.run(gate.hold))
+        await gate.entered()
+        archive = await _queue(decoders, order, "a1", "a2", "a3", turn=Turn("archive"))
+        ward = await _queue(decoders, order, "w1", turn=Turn("ward"))
+    await asyncio.gather(first, *archive, *ward)
+
+    assert order == ["a1", "w1", "a2", "a3"]
+
+
+async def test_what_has_begun_goes_on_before_anything_new(decoders: Decoders) -> None:
+    order: list[str] = []
+    with Gate() as gate:
+        first = asyncio.create_task(decoders.run(gate.hold))
+        await gate.entered()
+        new = await _queue(decoders, order, "new", turn=Turn("ward", is_urgent=True))
+        begun = await _queue(decoders, order, "begun", has_begun=True)
+    await asyncio.gather(first, *new, *begun)
+
+    assert order == ["begun", "new"]
+
+
+async def test_no_more_run_at_once_than_there_are_threads() -> None:
+    decoders = Decoders(2)
+    with Gate() as gate:
+        tasks = [asyncio.create_task(decoders.run(gate.hold)) for _ in range(3)]
+        await gate.entered(2)
+        waiting = decoders.waiting
+    await asyncio.gather(*tasks)
+    decoders.close()
+
+    assert (waiting, gate.most_inside) == (1, 2)
+
+
+async def test_caller_that_leaves_while_waiting_is_never_run(decoders: Decoders) -> None:
+    order: list[str] = []
+    with Gate() as gate:
+        first = asyncio.create_task(decoders.run(gate.hold))
+        await gate.entered()
+        gone, stays = await _queue(decoders, order, "gone", "stays")
+        gone.cancel()
+        await asyncio.sleep(0)
+        waiting = decoders.waiting
+    await asyncio.gather(first, stays)
+
+    assert (waiting, order) == (1, ["stays"])
+
+
+async def test_caller_that_leaves_at_work_keeps_its_thread_busy_until_it_is_done(
+    decoders: Decoders,
+) -> None:
+    order: list[str] = []
+    with Gate() as gate:
+        gone = asyncio.create_task(decoders.run(gate.hold))
+        await gate.entered()
+        gone.cancel()
+        (stays,) = await _queue(decoders, order, "stays")
+        before = list(order)
+    await stays
+
+    assert (before, order) == ([], ["stays"])
+    assert gone.cancelled()
+
+
+async def test_thread_granted_to_a_caller_in_the_moment_it_leaves_goes_to_the_next(
+    decoders: Decoders,
+) -> None:
+    order: list[str] = []
+    with Gate() as gate:
+        first = asyncio.create_task(decoders.run(gate.hold))
+        await gate.entered()
+        gone, stays = await _queue(decoders, order, "gone", "stays")
+        first.add_done_callback(lambda _: gone.cancel())
+    await asyncio.gather(first, stays)
+
+    assert "stays" in order
+    assert await decoders.run(lambda: "free again") == "free again"
+
+
+async def test_failure_of_the_work_reaches_its_caller_and_frees_the_thread(
+    decoders: Decoders,
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await decoders.run(lambda: 1 // 0)
+
+    assert await decoders.run(lambda: "next") == "next"
