@@ -13,7 +13,7 @@ DEV := .venv-dev
 ARGS ?=
 # One test process per core of the smallest machine we support; each keeps to its core.
 JOBS ?= 2
-CODE := service training tests $(wildcard bench)
+CODE := service training tests deploy $(wildcard bench)
 
 # The first interpreter that is new enough *and* starts: a pyenv shim may be on the path and refuse.
 IS_PYTHON := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -41,6 +41,25 @@ FUZZ_SECONDS ?= 600
 fuzz: $(DEV)/.installed  ## coverage-guided fuzzing of the reader, for FUZZ_SECONDS=600; needs Python 3.11
 	@$(DEV)/bin/python $(PIP) "atheris==2.3.0"
 	@PYTHONPATH=. OMP_NUM_THREADS=1 $(DEV)/bin/python tests/fuzz/read_radiograph.py .fuzz -max_total_time=$(FUZZ_SECONDS)
+
+.PHONY: image-test
+image-test: $(DEV)/.installed  ## build the container image twice and run it hardened; Debian, as root, some minutes
+	@for tool in buildah mmdebstrap bwrap nsenter curl; do command -v $$tool >/dev/null || { \
+		echo "make image-test needs root and: apt-get install buildah mmdebstrap bubblewrap util-linux iproute2 curl" >&2; \
+		exit 1; }; done
+	@$(DEV)/bin/python -m pytest -q tests/image $(ARGS)
+
+PEERS ?= naive litserve mosec mlserver bentoml ray
+.PHONY: bench
+bench: $(DEV)/.installed $(PEERS:%=.bench-%/.installed)  ## speed beside other servers, into docs/benchmarks.md; ARGS="serving overload"
+	@$(DEV)/bin/python $(PIP) "aiohttp==3.14.5" "onnxruntime==1.32.0" "psutil==7.2.2"
+	@$(DEV)/bin/python -m bench.speed --write $(ARGS)
+
+.bench-%/.installed: bench/peers/requirements/%.txt
+	@echo "Installing $< into $(@D); some minutes, once"
+	@"$(PYTHON)" -m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP) -r $<
+	@touch $@
 
 .PHONY: check
 check: lint types imports hygiene  ## everything that needs no test
@@ -80,14 +99,39 @@ format: $(DEV)/.installed  ## mend what can be mended by machine
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
+# What a site may switch on by a setting has to be in the image, whose root is read-only.
+SITE := --extra postgres --extra signing --extra tracing
+
 .PHONY: lock
 lock:  ## pin and hash requirements/*.txt anew from pyproject.toml
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
-	@$(LOCK) --extra build --extra demo -o requirements/cpu.txt
-	@$(LOCK) --extra build --extra demo --extra gpu -c requirements/cpu.txt -o requirements/gpu.txt
+	@$(LOCK) --extra build --extra demo $(SITE) -o requirements/cpu.txt
+	@$(LOCK) --extra build --extra demo $(SITE) --extra gpu -c requirements/cpu.txt -o requirements/gpu.txt
 	@$(LOCK) --extra dev -c requirements/gpu.txt -o requirements/dev.txt
 	@! grep -nE '^(torch|nvidia)' requirements/cpu.txt || { echo "^ torch in the CPU service" >&2; exit 1; }
 	@$(MAKE) --no-print-directory hygiene
+
+# ---- supply chain: what is shipped, under which licences, with which known weaknesses
+
+SBOM := build/sbom
+IMAGE_ROOT ?=
+.PHONY: sbom
+sbom: $(CPU)/.installed $(DEV)/.installed  ## CycloneDX of the service; IMAGE_ROOT=<unpacked image> adds Debian's packages
+	@mkdir -p $(SBOM)
+	@$(DEV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		-o $(SBOM)/python.cdx.json $(CPU)
+	@if [[ -n "$(IMAGE_ROOT)" ]]; then \
+		$(DEV)/bin/python -m deploy.supply_chain.debian $(SBOM)/debian.cdx.json --root "$(IMAGE_ROOT)"; \
+	fi
+
+.PHONY: soup
+soup: sbom  ## write docs/soup.md anew from the SBOM and the lock
+	@$(DEV)/bin/python -m deploy.supply_chain.soup $(SBOM)/python.cdx.json
+
+# Needs a service that knows advisories; without one it says so and exits 3. Never passes by silence.
+.PHONY: audit
+audit: $(DEV)/.installed  ## known weaknesses of what is shipped (pip-audit); ARGS="--service-url <mirror>"
+	@for lock in cpu gpu; do $(DEV)/bin/python -m deploy.supply_chain.audit requirements/$$lock.txt $(ARGS); done
 
 .PHONY: clean
 clean:  ## drop environments, builds and caches; data and models stay

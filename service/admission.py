@@ -1,18 +1,58 @@
-"""The door: bounds what is in progress before an upload costs memory or time."""
+"""The door: bounds what is in progress before an upload costs memory or time.
+
+It also refuses, before a byte is read, what would be late at the present pace: work on an answer
+that nobody waits for any more is taken from those that could still be in time.
+"""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
-from service.core.errors import QueueFull, ShuttingDown
+from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
+from service.pace import Flow
+from service.turns import ANYBODY, Turn
+
+URGENT_PLACES: Final = 8
+"""Beyond the limit, for urgent uploads alone: a full house must not turn an emergency away."""
+
+ALWAYS_LET_IN: Final = 4
+"""So few in progress are never refused for their deadline: they show how fast it is now."""
+
+UNKNOWN_RETRY_SECONDS: Final = 1.0
+"""What a refused caller is told before the pace is known."""
+
+MARGIN: Final = 1.15
+"""Of the expected time: it is a mean, and half of all waits are longer."""
 
 
 class Place:
     """One upload's share of the memory that may be in flight."""
 
-    def __init__(self, admission: "Admission") -> None:
+    def __init__(self, admission: "Admission", turn: Turn) -> None:
         self._admission = admission
+        self.turn = turn
         self.held_bytes = 0
+        self.is_at_work = False
+
+    def begin_work(self, seconds: float) -> None:
+        """The upload is here; from now on it is ahead of those that come.
+
+        Parameters
+        ----------
+        seconds
+            What is left until its deadline.
+
+        Raises
+        ------
+        DeadlineExceeded
+            It would be late at the present pace.
+        """
+        self._admission.refuse_late(self.turn, seconds)
+        self._admission.count_work(self.turn, 1)
+        self.is_at_work = True
 
     def reserve(self, total_bytes: int) -> None:
         """Hold at least this many bytes in all; never gives any back before the end.
@@ -34,36 +74,58 @@ class Admission:
     ----------
     is_queue_full
         Asked at the door, so that a full queue is answered before anything is read or decoded.
+    clock
+        Seconds, monotonic.
     """
 
     def __init__(
-        self, *, max_requests: int, max_in_flight_bytes: int, is_queue_full: Callable[[], bool]
+        self,
+        *,
+        max_requests: int,
+        max_in_flight_bytes: int,
+        is_queue_full: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_requests = max_requests
         self._max_in_flight_bytes = max_in_flight_bytes
         self._is_queue_full = is_queue_full
+        self._clock = clock
+        self._flow = Flow()
+        self._at_work = {True: 0, False: 0}
         self._idle = asyncio.Event()
         self._idle.set()
+        self._entered = 0
         self.requests = 0
         self.in_flight_bytes = 0
         self.is_draining = False
 
     @contextmanager
-    def enter(self) -> Iterator[Place]:
+    def enter(self, turn: Turn = ANYBODY, *, seconds: float = math.inf) -> Iterator[Place]:
         """Hold a place until the answer is sent.
+
+        Parameters
+        ----------
+        seconds
+            What is left until its deadline.
 
         Raises
         ------
         ShuttingDown, QueueFull
             No new upload is accepted.
+        DeadlineExceeded
+            It would be late at the present pace.
         """
-        self._refuse_when_closed_or_full()
-        place = Place(self)
+        self._refuse_when_closed_or_full(turn)
+        self.refuse_late(turn, seconds)
+        place = Place(self, turn)
         self.requests += 1
+        self._entered += 1
         self._idle.clear()
         try:
             yield place
+            self._note_answer(place)
         finally:
+            self.count_work(turn, -1 if place.is_at_work else 0)
             self.in_flight_bytes -= place.held_bytes
             self.requests -= 1
             if self.requests == 0:
@@ -74,11 +136,30 @@ class Admission:
         """Whether the next upload would be refused for want of room."""
         return self.requests >= self._max_requests or self._is_queue_full()
 
+    @property
+    def has_spare_room(self) -> bool:
+        """Whether one who can wait may enter: half of the places are kept for those who cannot."""
+        return self.requests * 2 < self._max_requests and not self._is_queue_full()
+
     def take(self, more_bytes: int) -> None:
         """Count bytes as held, or refuse them."""
         if self.in_flight_bytes + more_bytes > self._max_in_flight_bytes:
             raise QueueFull("uploads in progress hold all the memory that they may")
         self.in_flight_bytes += more_bytes
+
+    def count_work(self, turn: Turn, change: int) -> None:
+        """Count uploads that have arrived and have no answer yet."""
+        self._at_work[turn.is_urgent] += change
+
+    def refuse_late(self, turn: Turn, seconds: float) -> None:
+        """Refuse an upload that would be answered after its deadline, at the present pace."""
+        ahead = self._at_work[True] + (0 if turn.is_urgent else self._at_work[False])
+        expected = MARGIN * self._flow.seconds_for(ahead + 1)
+        if ahead >= ALWAYS_LET_IN and expected > seconds:
+            raise DeadlineExceeded(
+                f"{ahead} radiographs go before it, and its deadline comes sooner",
+                retry_after_seconds=expected - seconds,
+            )
 
     def begin_drain(self) -> None:
         """Accept no new upload from now on."""
@@ -88,8 +169,28 @@ class Admission:
         """Return once every accepted upload has its answer."""
         await self._idle.wait()
 
-    def _refuse_when_closed_or_full(self) -> None:
+    async def wait_quiet(self, seconds: float) -> None:
+        """Return once no upload was in progress for so long.
+
+        A busy caller leaves a gap after each answer; who starts to work in it delays the next.
+        """
+        while True:
+            await self._idle.wait()
+            entered = self._entered
+            await asyncio.sleep(seconds)
+            if entered == self._entered:
+                return
+
+    def _note_answer(self, place: Place) -> None:
+        if place.is_at_work:
+            self._flow.note_answer(self._clock(), sum(self._at_work.values()) - 1)
+
+    def _refuse_when_closed_or_full(self, turn: Turn) -> None:
         if self.is_draining:
             raise ShuttingDown("the service is stopping and accepts no new radiograph")
-        if self.is_full:
-            raise QueueFull("as many radiographs as may wait are in progress")
+        has_urgent_place = self.requests < self._max_requests + URGENT_PLACES
+        if self.is_full and not (turn.is_urgent and has_urgent_place):
+            raise QueueFull(
+                "as many radiographs as may wait are in progress",
+                retry_after_seconds=self._flow.seconds_for(self.requests) or UNKNOWN_RETRY_SECONDS,
+            )

@@ -8,15 +8,20 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from service import __version__
+from service.access.door import Door
+from service.access.headers import SecureHeaders
+from service.access.opening import open_access
+from service.access.options import refuse_open_to_others
 from service.answers import NOTICE
-from service.api import predict, status
+from service.api import notify, predict, status
 from service.api.docs import add_docs
 from service.api.middleware import RequestStory
 from service.api.problems import answer_problem
 from service.core.errors import CxrError
+from service.pacs import PacsOptions, Start, open_inlet
 from service.review.site import add_review
 from service.runtime import open_runtime
-from service.settings import Settings
+from service.settings import PacsSettings, Settings
 
 DESCRIPTION = f"""Reads frontal chest radiographs and says which to open first.
 
@@ -25,13 +30,24 @@ DESCRIPTION = f"""Reads frontal chest radiographs and says which to open first.
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Assemble the application; the model and the shadow log open with its lifespan."""
+    """Assemble the application; the model and the shadow log open with its lifespan.
+
+    Raises
+    ------
+    OpenToOthers
+        Others than this machine could reach it, and nobody would ask who they are.
+    """
+    refuse_open_to_others(settings.access, settings.server.host)
+    access = open_access(settings.access)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with open_runtime(settings) as runtime:
-                app.state.runtime = runtime
+            async with (
+                open_runtime(settings, access.gatekeeper) as runtime,
+                open_inlet(_pacs_options(settings.pacs), runtime, runtime.pacs_metrics) as inlet,
+            ):
+                app.state.runtime, app.state.inlet = runtime, inlet
                 yield
         except CxrError as refusal:
             app.state.refusal = refusal
@@ -48,10 +64,24 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(predict.router)
+    app.include_router(notify.router)
     app.include_router(status.router)
     add_docs(app)
-    add_review(app, settings.server.host)
+    add_review(app, has_sign_in=access.provider is not None)
+    app.state.access = access
+    app.add_middleware(
+        Door, gatekeeper=access.gatekeeper, refuse=answer_problem, public_url=access.public_url,
+        has_sign_in=access.provider is not None, body_seconds=settings.intake.body_seconds,
+    )  # fmt: skip
     app.add_middleware(RequestStory)
+    app.add_middleware(SecureHeaders, is_https=access.is_https)
     for error in (CxrError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, answer_problem)
     return app
+
+
+def _pacs_options(pacs: PacsSettings) -> PacsOptions | None:
+    if pacs.url is None:
+        return None
+    plain = pacs.model_dump(exclude={"url", "start"})
+    return PacsOptions(url=pacs.url, start=Start(pacs.start), **plain)

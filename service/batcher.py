@@ -6,7 +6,8 @@ When a batch starts is decided afresh each time the engine is free:
 - a radiograph that finds the engine idle waits, for at most `max_wait_seconds`, only until as many
   have arrived as the batch before held. A lone client therefore never waits, and after a burst the
   wait ends as soon as the burst does;
-- a wait never costs anybody a deadline.
+- a wait never costs anybody a deadline;
+- who is in a batch goes by turns (`service.turns`): urgent first, callers one after the other.
 
 Axes: N images, C channels, S side.
 """
@@ -26,6 +27,7 @@ from service.core.inference import Scores
 from service.core.radiograph import Pixels
 from service.logs import describe_error
 from service.pace import Pace
+from service.turns import ANYBODY, Turn, Turns
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -81,7 +83,7 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._pace = Pace(max_images)
         self._changed = asyncio.Event()
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting = Turns[_Waiting]()
         self._scoring: list[_Waiting] = []
         self._scoring_since = 0.0
         self._arrivals = 0
@@ -103,7 +105,9 @@ class Batcher:
         """Begin to form batches."""
         self._task = asyncio.create_task(self._run(), name="batcher")
 
-    async def submit(self, pixels: Pixels, *, deadline: float | None = None) -> Scored:
+    async def submit(
+        self, pixels: Pixels, *, deadline: float | None = None, turn: Turn = ANYBODY
+    ) -> Scored:
         """Wait for the scores of one radiograph (1, S, S).
 
         Cancelling the caller takes the radiograph out of the queue, and disturbs no other.
@@ -122,10 +126,10 @@ class Batcher:
         EngineFailed
             The engine raised on this radiograph, also when it was alone.
         """
-        self._refuse_what_cannot_be_met(deadline)
+        self._refuse_what_cannot_be_met(deadline, turn)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(pixels, deadline, self._clock(), loop.create_future())
-        self._waiting[id(waiting)] = waiting
+        self._waiting.add(waiting, turn)
         self._arrivals += 1
         self._changed.set()
         timer = None
@@ -136,7 +140,7 @@ class Batcher:
         finally:
             if timer is not None:
                 timer.cancel()
-            self._waiting.pop(id(waiting), None)
+            self._waiting.discard(waiting)
 
     async def close(self) -> None:
         """Accept nothing new and return when everything accepted has its answer.
@@ -151,7 +155,7 @@ class Batcher:
         finally:
             self._thread.shutdown(wait=False)
 
-    def _refuse_what_cannot_be_met(self, deadline: float | None) -> None:
+    def _refuse_what_cannot_be_met(self, deadline: float | None, turn: Turn) -> None:
         if self._is_closing or self._task is None or self._task.done():
             raise ShuttingDown("no new radiograph is accepted")
         if self.is_full:
@@ -161,10 +165,10 @@ class Batcher:
                 f"{self.queued} radiographs wait already; at most {self._max_queued} may",
                 retry_after_seconds=self._retry_after_seconds(),
             )
-        if deadline is not None and self._earliest_answer() > deadline:
+        if deadline is not None and self._earliest_answer(turn) > deadline:
             raise self._deadline_exceeded("the deadline is sooner than the queue can be scored")
 
-    def _earliest_answer(self) -> float:
+    def _earliest_answer(self, turn: Turn) -> float:
         """Lower bound of the time at which a radiograph that comes now would be answered.
 
         An idle engine promises at once: somebody must be let in to find out how fast it is now.
@@ -176,7 +180,7 @@ class Batcher:
         if self._scoring:
             elapsed = now - self._scoring_since
             running = max(0.0, self._pace.seconds_for(len(self._scoring)) - elapsed)
-        return now + running + self._pace.seconds_for(self.queued + 1)
+        return now + running + self._pace.seconds_for(self._waiting.count_ahead(turn) + 1)
 
     def _retry_after_seconds(self) -> float:
         return self._pace.seconds_for(self.queued) or UNKNOWN_RETRY_SECONDS
@@ -185,7 +189,7 @@ class Batcher:
         return DeadlineExceeded(message, retry_after_seconds=self._retry_after_seconds())
 
     def _expire(self, waiting: "_Waiting") -> None:
-        if self._waiting.pop(id(waiting), None) is not None:
+        if self._waiting.discard(waiting):
             waiting.fail(self._deadline_exceeded("the deadline passed in the queue"))
 
     async def _run(self) -> None:
@@ -200,7 +204,7 @@ class Batcher:
                 self._scoring = []
         finally:
             # Reached with work left only if the drain was given up, or by a defect in here.
-            for waiting in [*self._scoring, *self._waiting.values()]:
+            for waiting in [*self._scoring, *self._waiting]:
                 waiting.fail(ShuttingDown("the service stopped before this radiograph's turn"))
 
     async def _wait_for_work(self) -> None:
@@ -226,25 +230,23 @@ class Batcher:
 
     def _latest_start(self) -> float:
         """When the batch must start for the most pressing deadline."""
-        deadlines = [w.deadline for w in self._waiting.values() if w.deadline is not None]
+        deadlines = [w.deadline for w in self._waiting if w.deadline is not None]
         return min(deadlines, default=math.inf) - self._pace.seconds_for(self.queued)
 
     def _take_batch(self) -> list["_Waiting"]:
-        """The oldest radiographs whose callers are still there and in time."""
+        """Radiographs whose turn it is, and whose callers are still there and in time."""
         self._drop_ended()
-        batch = list(self._waiting.values())[: self._max_images]
-        for waiting in batch:
-            del self._waiting[id(waiting)]
+        batch = [self._waiting.take() for _ in range(min(self.queued, self._max_images))]
         self._company = len(batch)
         return batch
 
     def _drop_ended(self) -> None:
         now = self._clock()
-        for waiting in list(self._waiting.values()):
+        for waiting in list(self._waiting):
             if waiting.deadline is not None and waiting.deadline <= now:
                 self._expire(waiting)
             elif waiting.answer.done():
-                del self._waiting[id(waiting)]
+                self._waiting.discard(waiting)
 
     async def _score_batch(self, batch: list["_Waiting"]) -> None:
         self._scoring_since = self._clock()

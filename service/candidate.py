@@ -1,8 +1,9 @@
 """A second model, scored in silence on what the first has answered; it may never cost an answer.
 
-An upload is offered after its answer was sent. It is scored when no other upload is in progress,
-on a thread that the system runs only when nothing else wants the processor, and dropped, and
-counted, when too many wait. Its scores become a row of evidence and are told to no caller.
+An upload is offered after its answer was sent. It is scored when no other upload was in progress
+for a while, on a thread that the system runs only when nothing else wants the processor, and
+dropped, and counted, when too many wait. Its scores become a row of evidence and are told to no
+caller.
 """
 
 import asyncio
@@ -17,10 +18,12 @@ import structlog
 
 from service.answers import by_finding
 from service.case import ServedModel
-from service.core.errors import RecordUnavailable
+from service.core.errors import NotEvaluated, RecordUnavailable
 from service.core.inference import score_batch, stack_pixels
 from service.core.intake import IntakeLimits, read_radiograph
+from service.core.ood import check_distribution
 from service.core.preprocess import preprocess
+from service.core.scope import check_scope
 from service.core.triage import triage
 from service.engine.base import Engine
 from service.logs import describe_error
@@ -31,6 +34,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_WAITING = 32
 MAX_HELD_BYTES = 256_000_000
+QUIET_SECONDS = 0.25
+"""Without an upload, before the candidate may work: longer than the gaps of a busy stream."""
+
 LEAST_PRIORITY = 19
 """The nicest a thread can be."""
 
@@ -48,8 +54,8 @@ class CandidateScorer:
     ----------
     open_engine
         Called on the scorer's own thread, so that threads of the engine are as patient as it is.
-    wait_idle
-        Returns once no upload is in progress.
+    wait_quiet
+        Returns once no upload was in progress for so many seconds.
     note
         Writes the row of evidence.
     count
@@ -62,14 +68,14 @@ class CandidateScorer:
         model: ServedModel,
         open_engine: Callable[[], Engine],
         limits: IntakeLimits,
-        wait_idle: Callable[[], Awaitable[None]],
+        wait_quiet: Callable[[float], Awaitable[None]],
         note: Callable[[Evidence], Awaitable[int]],
         count: Callable[[CandidateEnding], None],
     ) -> None:
         self.model = model
         self._open_engine = open_engine
         self._limits = limits
-        self._wait_idle = wait_idle
+        self._wait_quiet = wait_quiet
         self._note = note
         self._count = count
         self._thread = ThreadPoolExecutor(
@@ -135,7 +141,7 @@ class CandidateScorer:
         while True:
             self._offered.clear()
             while self._offers:
-                await self._wait_idle()
+                await self._wait_quiet(QUIET_SECONDS)
                 offer = self._offers.popleft()
                 self._held_bytes -= len(offer.body)
                 await self._settle(offer)
@@ -157,22 +163,44 @@ class CandidateScorer:
 
     def _score(self, offer: _Offer) -> Evidence:
         """Runs on the patient thread; reads the upload anew, as its preprocessing may differ."""
-        if self._engine is None:
-            raise RuntimeError("not started")
-        recipe, stamp = self.model.recipe, self.model.stamp
-        pixels = preprocess(read_radiograph(offer.body, self._limits), recipe.preprocess)
-        scores = score_batch(stack_pixels([pixels]), self._engine.forward, recipe)[0]
-        triaged = triage(scores, self.model.operating_points, self.model.out_of_distribution)
+        stamp = self.model.stamp
         body: dict[str, object] = {
             "name": stamp.name,
             "version": stamp.version,
             "digest": stamp.digest,
             "threshold_digest": stamp.threshold_digest,
+        }
+        try:
+            body |= self._evaluate(offer.body)
+        except NotEvaluated as refusal:
+            body["reason"] = refusal.reason
+        return Evidence(kind=Kind.CANDIDATE, entry=offer.entry_id, body=body)
+
+    def _evaluate(self, upload: bytes) -> dict[str, object]:
+        """What the candidate would have answered, by the same steps as the champion.
+
+        Raises
+        ------
+        NotEvaluated
+            It would not have evaluated this radiograph.
+        """
+        if self._engine is None:
+            raise RuntimeError("not started")
+        model, recipe = self.model, self.model.recipe
+        radiograph = read_radiograph(upload, self._limits)
+        cautions = [*radiograph.cautions, *check_scope(radiograph, model.intended_use)]
+        pixels = preprocess(radiograph, recipe.preprocess)
+        scores = score_batch(stack_pixels([pixels]), self._engine.forward, recipe)[0]
+        unusual = scores.out_of_distribution
+        cautions += check_distribution(unusual, model.out_of_distribution)
+        triaged = triage(scores, model.operating_points, model.out_of_distribution)
+        return {
             "probabilities": by_finding(scores.probabilities),
+            "out_of_distribution": unusual,
             "flags": [flag.finding.value for flag in triaged.flags],
             "priority": triaged.priority.value,
+            "cautions": [caution.code for caution in cautions],
         }
-        return Evidence(kind=Kind.CANDIDATE, entry=offer.entry_id, body=body)
 
 
 def _be_patient() -> None:

@@ -17,6 +17,7 @@ from service.core.triage import Priority
 from service.record import ModelStamp, Outcome
 from service.record.rows import canonical_json
 from service.scanners import OTHER
+from service.turns import ANYBODY, Turn
 
 Facts = dict[str, str | int | float | bool | list[str] | None]
 """Fields of a log line."""
@@ -33,6 +34,15 @@ class ServedModel:
     out_of_distribution: OodPoint | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of the work on one upload, on the pipeline's clock."""
+
+    name: str
+    started: float
+    ended: float
+
+
 @dataclass(slots=True)
 class Case:
     """The facts of one request; grey levels are let go as soon as they are preprocessed.
@@ -41,8 +51,12 @@ class Case:
     ----------
     deadline
         On the event loop's clock.
+    turn
+        Who asks, and how urgently: who goes first where several wait.
     seconds
         Time spent so far, by stage.
+    steps
+        When the stages, and parts of them, took place: for tracing.
     scanner
         Alias out of the site's closed set.
     sample
@@ -56,6 +70,7 @@ class Case:
     received_at: datetime
     deadline: float
     seconds: dict[str, float]
+    turn: Turn = ANYBODY
     file_format: FileFormat | None = None
     input_digest: str = ""
     pixel_digest: str | None = None
@@ -63,6 +78,8 @@ class Case:
     scanner: str = OTHER
     cautions: tuple[Caution, ...] = ()
     sample: GreySample | None = field(default=None, repr=False)
+    out_of_distribution: float | None = None
+    steps: list[Step] = field(default_factory=list, repr=False)
     outcome: Outcome | None = None
     reason: str | None = None
     priority: Priority | None = None
@@ -84,6 +101,7 @@ class Case:
         facts: Facts = {f"{stage}_seconds": round(s, 6) for stage, s in self.seconds.items()}
         return facts | {
             "id": self.id,
+            "lane": "stat" if self.turn.is_urgent else "routine",
             "body_bytes": len(self.body),
             "file_format": self.file_format,
             "scanner": self.scanner,
@@ -100,7 +118,26 @@ class Case:
         try:
             yield
         finally:
-            self.seconds[stage] = clock() - started
+            self._note(stage, started, clock())
+
+    @contextmanager
+    def step(self, name: str, clock: Callable[[], float]) -> Iterator[None]:
+        """Note when a part of a stage took place, however it ends."""
+        started = clock()
+        try:
+            yield
+        finally:
+            self.steps.append(Step(name, started, clock()))
+
+    def note_scored(self, queue_seconds: float, inference_seconds: float, now: float) -> None:
+        """Add the two stages that the batcher times, the second of which has just ended."""
+        began = now - inference_seconds
+        self._note("queue", began - queue_seconds, began)
+        self._note("inference", began, now)
+
+    def _note(self, stage: str, started: float, ended: float) -> None:
+        self.seconds[stage] = ended - started
+        self.steps.append(Step(stage, started, ended))
 
 
 def serve_model(artifact: Artifact) -> ServedModel:

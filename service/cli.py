@@ -1,10 +1,10 @@
 """`cxr-triage serve | demo | predict | model ... | shadow ...`."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,17 +15,30 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.progress import Progress
 
-from service import __version__, demo, drift_cli, model_cli, offline, shadow_cli
+from service import (
+    __version__,
+    backup_cli,
+    demo,
+    drift_cli,
+    keys_cli,
+    model_cli,
+    offline,
+    pacs_cli,
+    selfcheck_cli,
+    shadow_cli,
+)
+from service.access.options import AccessSettings
 from service.answers import NOTICE
 from service.app import create_app
+from service.banner import OPEN_HOUSE, build_banner
 from service.core.artifact import Artifact, load_current
 from service.core.errors import CxrError
-from service.engine.base import Engine
-from service.engine.loading import open_engine
 from service.logs import set_up_logs
 from service.record import Mode
 from service.server import build_server
 from service.settings import Settings, UnknownSetting, find_model_store, read_settings
+from service.site import log_address, open_verified_engine, trust_of
+from service.site_secrets import make_missing_secrets
 from service.tables import table_of
 
 app = typer.Typer(
@@ -43,9 +56,6 @@ REFUSED_EXIT = 2
 
 DEMO_PER_DAY = 60
 """Radiographs of a drawn day; three months are ready in some seconds."""
-
-START_TIME_FIELD = 19
-"""Place of `starttime` in /proc/self/stat, counted after the name of the process."""
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[
@@ -96,7 +106,9 @@ def serve(
 
     def announce(bound_port: int) -> None:
         log.info("server.listening", host=settings.server.host, port=bound_port)
-        Console().print(_banner(settings, artifact, bound_port, _seconds_alive()))
+        if settings.access.mode == "off":
+            log.warning("access.off", host=settings.server.host)
+        Console().print(_banner(settings, artifact, bound_port))
 
     build_server(
         create_app(settings),
@@ -104,6 +116,8 @@ def serve(
         port=settings.server.port,
         drain_seconds=settings.server.drain_seconds,
         on_started=announce,
+        body_seconds=settings.intake.body_seconds,
+        trusted_proxies=settings.access.trusted_proxies,
     ).run_to_end()
 
 
@@ -123,14 +137,13 @@ def run_demo(
         private = settings.record.model_copy(
             update={"url": f"sqlite:///{folder}/shadow.db", "site_key_file": folder / "site.key"}
         )
-        settings = settings.model_copy(update={"record": private})
+        settings = settings.model_copy(update={"record": private, "access": AccessSettings()})
         if history:
             shadow_cli.fill(private.url, months=history, per_day=DEMO_PER_DAY, seed=1)
         artifact = load_current(find_model_store(settings.model.store))
         console = Console()
         with demo.serving(create_app(settings), settings.server.host, settings.server.port) as at:
-            ready_seconds = _seconds_alive()
-            console.print(_banner(settings, artifact, at.port, ready_seconds))
+            console.print(_banner(settings, artifact, at.port))
             is_good = demo.show(console, at, folder)
             if not once:
                 demo.wait_for_interrupt(console)
@@ -163,13 +176,13 @@ def predict(
 def _address_model(context: typer.Context) -> None:
     settings = read_settings()
     context.obj = model_cli.ModelAddress(
-        find_model_store(settings.model.store), lambda artifact: _open(settings, artifact)
-    )
+        find_model_store(settings.model.store), partial(open_verified_engine, settings),
+        trust_of(settings).is_asked_for,
+    )  # fmt: skip
 
 
 def _address_log(context: typer.Context) -> None:
-    record = read_settings().record
-    context.obj = shadow_cli.LogAddress(record.url, record.site_key_file)
+    context.obj = log_address(read_settings())
 
 
 def _address_drift(context: typer.Context) -> None:
@@ -182,19 +195,30 @@ def _address_drift(context: typer.Context) -> None:
     )
 
 
+def _address_queue(context: typer.Context) -> None:
+    """What waits on its way in from the PACS."""
+    pacs = read_settings().pacs
+    context.obj = pacs_cli.QueueAddress(pacs.queue_file, pacs.url is not None)
+
+
+def _address_keys(context: typer.Context) -> None:
+    context.obj = read_settings().access.keys_file
+
+
+app.add_typer(keys_cli.app, name="keys", callback=_address_keys)
 app.add_typer(model_cli.app, name="model", callback=_address_model)
+shadow_cli.app.add_typer(backup_cli.app)
+app.add_typer(selfcheck_cli.app)
 app.add_typer(shadow_cli.app, name="shadow", callback=_address_log)
 app.add_typer(drift_cli.app, name="drift", callback=_address_drift)
+app.add_typer(pacs_cli.app, name="pacs", callback=_address_queue)
 
 
-def _open(settings: Settings, artifact: Artifact) -> Engine:
-    return open_engine(
-        artifact,
-        engine=settings.engine.name,
-        device=settings.engine.device,
-        threads=settings.engine.threads,
-        cache_dir=settings.model.cache_dir,
-    )
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="One folder below it per program.")]) -> None:
+    """Make the secrets that a new site needs; what is there stays as it is."""
+    made = make_missing_secrets(folder)
+    typer.echo("made " + ", ".join(made) if made else "nothing is missing")
 
 
 def _with_options(
@@ -209,28 +233,19 @@ def _with_options(
     )
 
 
-def _seconds_alive() -> float:
-    """Age of this process, imports included, as an operator waits for it (proc(5))."""
-    after_name = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    uptime_seconds = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
-    return uptime_seconds - int(after_name[START_TIME_FIELD]) / os.sysconf("SC_CLK_TCK")
-
-
-def _banner(settings: Settings, artifact: Artifact, port: int, ready_seconds: float) -> Panel:
-    url = f"http://{settings.server.host}:{port}"
-    return Panel.fit(
-        f"[bold]{url}[/bold]   ready in {ready_seconds:.1f} s\n"
-        f"model  {artifact.reference}  {artifact.digest[:19]}\n"
-        f"mode   {settings.mode}\n"
-        f"docs   {url}/docs\n"
-        f"[yellow]{NOTICE}[/yellow]",
-        title=f"cxr-triage {__version__}",
+def _banner(settings: Settings, artifact: Artifact, port: int) -> Panel:
+    access = "on" if settings.access.oidc_issuer is None else "on, sign-in for people"
+    return build_banner(
+        artifact,
+        url=f"http://{settings.server.host}:{port}",
+        mode=settings.mode,
+        access=OPEN_HOUSE if settings.access.mode == "off" else access,
     )
 
 
 def _score_with_progress(settings: Settings, found: Sequence[Path]) -> list[offline.FileResult]:
     artifact = load_current(find_model_store(settings.model.store))
-    engine = _open(settings, artifact)
+    engine = open_verified_engine(settings, artifact)
     reader = offline.OfflineReader(
         artifact=artifact, engine=engine, decode_threads=settings.decode.threads
     )

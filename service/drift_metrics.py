@@ -11,13 +11,12 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from service.core.drift import Alarm, Diagnosis
+from service.core.drift_cause import CAUSES
 from service.core.drift_scalars import Scalar, Stage
-from service.core.drift_shifts import CHANGES
 from service.core.drift_typing import ShiftKind
 from service.core.findings import ABNORMAL
 
 OTHER: Final = "other"
-CAUSES: Final = (*sorted(CHANGES), "unknown")
 TOLD_STAGES: Final = (Stage.RAW, Stage.INPUT)
 """What a caller in shadow mode may see: scores and features tell what the model thought."""
 
@@ -105,7 +104,7 @@ class DriftMetrics:
                 told is not None and told.verdict.kind is kind
             )
         for cause in CAUSES:
-            self.cause.labels(scanner, cause).set(told is not None and told.cause.name == cause)
+            self.cause.labels(scanner, cause).set(told is not None and told.cause.told == cause)
         forecast = told.cause.sensitivity if told is not None else {}
         for finding in ABNORMAL:
             change = forecast.get(finding.value, 0.0)
@@ -154,7 +153,7 @@ class DriftMetrics:
             "scanner", "kind",
         )  # fmt: skip
         self.cause = self._gauge(
-            "cxr_drift_cause", "1 for the known change that an alarm looks like.",
+            "cxr_drift_cause", "1 for what an alarm looks like, in words.",
             "scanner", "cause",
         )  # fmt: skip
         self.sensitivity = self._gauge(

@@ -147,6 +147,7 @@ class Ledger:
             model=self._model,
             probabilities=probabilities,
             tta_spread=tta_spread,
+            out_of_distribution=case.out_of_distribution,
             priority=triaged.priority if triaged else None,
             flags=triaged.flags if triaged else (),
             review_reasons=triaged.review_reasons if triaged else (),

@@ -17,7 +17,8 @@ ALLOWED_FIELDS = frozenset({
     "record_seconds", "request_seconds", "score_seconds", "start_seconds", "drain_seconds",
     "images", "in_flight", "queued", "rows", "sequence", "digest", "difference", "signal", "error",
     "error_type", "error_at", "host", "port", "version",
-    "scalar", "ratio", "since", "kind", "cause", "part",
+    "lane", "scalar", "ratio", "since", "kind", "cause", "part", "key_id", "peer", "person",
+    "instances", "tries",
 })  # fmt: skip
 """No field here can hold a patient tag, a file name, a header or free text from outside."""
 

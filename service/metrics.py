@@ -187,7 +187,7 @@ class Metrics:
 
     def _declare_traffic(self, codes: Iterable[str]) -> None:
         self.radiographs = self._counter(
-            "cxr_radiographs", "Uploads to /predict, by how they ended.", "outcome", Ending
+            "cxr_radiographs", "Radiographs sent or pulled, by how they ended.", "outcome", Ending
         )
         self.problems = self._counter(
             "cxr_problems", "Problem bodies sent, by code.", "code", [*codes, OTHER]

@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from service import signature
 from service.core import store as model_store
-from service.core.artifact import Artifact, load_current
+from service.core.artifact import Artifact, load_artifact, load_current
 from service.engine.base import Engine
+from service.signature import SIGNATURE, SigningKey
 
 app = typer.Typer(help="The model that serves.", no_args_is_help=True)
 
@@ -24,6 +26,8 @@ class ModelAddress:
 
     store: Path
     open_engine: Callable[[Artifact], Engine]
+    """Refuses a version that the configured key did not sign, and one that scores otherwise."""
+    asks_for_signature: bool = False
 
 
 @app.command(name="list")
@@ -42,13 +46,41 @@ def list_models(context: typer.Context) -> None:
 
 @app.command()
 def verify(context: typer.Context) -> None:
-    """Check every digest, then the golden scores on the engine that would serve."""
+    """Check every digest, the signature where a key is configured, and the golden scores."""
     artifact = load_current(context.obj.store)
     engine = context.obj.open_engine(artifact)
     engine.close()
     typer.echo(f"{artifact.reference} {artifact.digest}")
     typer.echo(f"{len(artifact.files)} files as the manifest names them")
+    if context.obj.asks_for_signature:
+        typer.echo(f"{SIGNATURE} is by the configured key")
+    else:
+        typer.echo("signature not asked for: no key is configured")
     typer.echo(f"golden scores reproduced on {engine.name} ({engine.device})")
+
+
+@app.command()
+def sign(
+    context: typer.Context,
+    reference: Reference,
+    key: Annotated[Path, typer.Option(exists=True, help="Private key (PEM, P-256 or longer).")],
+    password_file: Annotated[
+        Path | None, typer.Option(exists=True, help="File with the password of the key.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(exists=True, help="Signing certificate of the key (PEM).")
+    ] = None,
+    chain: Annotated[
+        list[Path] | None, typer.Option(exists=True, help="Certificates above it; repeatable.")
+    ] = None,
+) -> None:
+    """Sign every file of a version; where the private key is, is where releases are made."""
+    artifact = load_artifact(context.obj.store / reference)
+    password = None if password_file is None else password_file.read_text("utf-8").strip()
+    signature.sign(
+        artifact, context.obj.store, SigningKey(key, password, certificate, tuple(chain or ()))
+    )
+    typer.echo(f"{artifact.reference} {artifact.digest} is signed: {SIGNATURE}")
 
 
 @app.command()

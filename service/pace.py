@@ -1,10 +1,15 @@
-"""How fast recent batches were: what a refused caller is told, and which deadlines are hopeless."""
+"""How fast recent work was: what a refused caller is told, and which deadlines are hopeless."""
 
 import math
 from collections import deque
 
 REMEMBERED_BATCHES = 32
 """Recent batches that the pace is read from; few enough to forget a slow minute quickly."""
+
+REMEMBERED_ANSWERS = 64
+"""Some batches' worth: answers leave a batch at a time."""
+
+LEAST_ANSWERS = 16
 
 
 class Pace:
@@ -28,3 +33,28 @@ class Pace:
         by_image = images * min(seconds / count for count, seconds in self._batches)
         batches = math.ceil(images / self._max_images)
         return min(by_image, batches * max(seconds for _, seconds in self._batches))
+
+
+class Flow:
+    """How fast answers leave while others wait: what a newcomer has to expect.
+
+    Unlike `Pace` it sees the whole way, decoding and record included, and expects rather than
+    bounds. It forgets what it saw whenever nobody waits: a service that is idle is as fast as can
+    be found out only by letting somebody in.
+    """
+
+    def __init__(self) -> None:
+        self._answers: deque[float] = deque(maxlen=REMEMBERED_ANSWERS)
+
+    def note_answer(self, now: float, others: int) -> None:
+        """One answer left while so many others were being worked on."""
+        if others:
+            self._answers.append(now)
+        else:
+            self._answers.clear()
+
+    def seconds_for(self, answers: int) -> float:
+        """How long so many answers take at the present pace; 0 where none is known."""
+        if len(self._answers) < LEAST_ANSWERS:
+            return 0.0
+        return answers * (self._answers[-1] - self._answers[0]) / (len(self._answers) - 1)

@@ -5,9 +5,7 @@ This file is the table of contents: a step that needs a loop or a branch belongs
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from typing import TypeVar, TypeVarTuple
 
 from service.answers import Answers, Body, by_finding
 from service.batcher import Batcher
@@ -23,14 +21,12 @@ from service.core.preprocess import preprocess
 from service.core.radiograph import Pixels, Radiograph
 from service.core.scope import check_scope
 from service.core.triage import triage
+from service.decoders import Decoders
 from service.drift_monitor import DriftMonitor
 from service.drift_sighting import Sighting
 from service.ledger import AnsweredBefore, Ledger
 from service.metrics import Metrics
 from service.scanners import Scanners
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 
 class Pipeline:
@@ -49,7 +45,7 @@ class Pipeline:
         *,
         model: ServedModel,
         limits: IntakeLimits,
-        decoders: Executor,
+        decoders: Decoders,
         batcher: Batcher,
         answers: Answers,
         ledger: Ledger,
@@ -97,13 +93,14 @@ class Pipeline:
         """
         async with _deadline_of(case):
             spec = self._model.recipe.preprocess
-            radiograph = await self._off_loop(self._read, case)
-            backdrop = await self._off_loop(draw_backdrop, radiograph, spec)
-            pixels = await self._off_loop(self._prepare, case, radiograph)
+            decode = self._decoders.run
+            radiograph = await decode(self._read, case, turn=case.turn)
+            backdrop = await decode(draw_backdrop, radiograph, spec, has_begun=True)
+            pixels = await decode(self._prepare, case, radiograph, has_begun=True)
             del radiograph
-            scored = await self._batcher.submit(pixels, deadline=case.deadline)
+            scored = await self._batcher.submit(pixels, deadline=case.deadline, turn=case.turn)
             check_distribution(scored.scores.out_of_distribution, self._model.out_of_distribution)
-            return await self._off_loop(overlay_attention, backdrop, scored.scores, finding)
+            return await decode(overlay_attention, backdrop, scored.scores, finding, has_begun=True)
 
     async def _settle(self, case: Case) -> Body:
         """One of the three endings that have an answer."""
@@ -117,14 +114,15 @@ class Pipeline:
 
     async def _evaluate(self, case: Case) -> Body:
         with case.timed("decode", self._clock):
-            radiograph = await self._off_loop(self._read, case)
+            radiograph = await self._decoders.run(self._read, case, turn=case.turn)
             await self._ledger.look_up(case)
-            pixels = await self._off_loop(self._prepare, case, radiograph)
+            pixels = await self._decoders.run(self._prepare, case, radiograph, has_begun=True)
         del radiograph  # its grey levels must not wait in the queue: they are most of the memory
-        scored = await self._batcher.submit(pixels, deadline=case.deadline)
-        case.seconds |= {"queue": scored.queue_seconds, "inference": scored.inference_seconds}
+        scored = await self._batcher.submit(pixels, deadline=case.deadline, turn=case.turn)
+        case.note_scored(scored.queue_seconds, scored.inference_seconds, self._clock())
+        case.out_of_distribution = scored.scores.out_of_distribution
         ood = self._model.out_of_distribution
-        case.cautions += check_distribution(scored.scores.out_of_distribution, ood)
+        case.cautions += check_distribution(case.out_of_distribution, ood)
         triaged = triage(scored.scores, self._model.operating_points, ood)
         body = self._answers.evaluated(case, scored.scores, triaged)
         await self._ledger.write_evaluated(case, scored.scores, triaged, body)
@@ -148,15 +146,18 @@ class Pipeline:
     def _read(self, case: Case) -> Radiograph:
         """Bytes -> Radiograph, with all that identifies it."""
         case.stamp_input()
-        radiograph = read_radiograph(case.body, self._limits)
+        with case.step("read", self._clock):
+            radiograph = read_radiograph(case.body, self._limits)
         case.identify(radiograph, self._scanners.alias_of(radiograph.dicom))
         return radiograph
 
     def _prepare(self, case: Case, radiograph: Radiograph) -> Pixels:
         """Radiograph -> Pixels, if it is inside the intended use."""
         case.sample = sample_radiograph(radiograph)
-        case.cautions += check_scope(radiograph, self._model.intended_use)
-        return preprocess(radiograph, self._model.recipe.preprocess)
+        with case.step("scope", self._clock):
+            case.cautions += check_scope(radiograph, self._model.intended_use)
+        with case.step("preprocess", self._clock):
+            return preprocess(radiograph, self._model.recipe.preprocess)
 
     def _watch(
         self,
@@ -173,9 +174,6 @@ class Pipeline:
                 dicom=case.dicom, pixels=pixels, scores=scores, reason=reason,
             )
         )  # fmt: skip
-
-    async def _off_loop(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, work, *args)
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from service import codes
+from service.access.gatekeeper import Gatekeeper, OpenHouse
+from service.access_metrics import AccessMetrics
 from service.admission import Admission
 from service.answers import Answers, Body
 from service.batcher import Batcher
@@ -24,6 +25,7 @@ from service.core.findings import Finding
 from service.core.inference import score_batch
 from service.core.intake import IntakeLimits
 from service.core.store import load_candidate
+from service.decoders import Decoders
 from service.drift_metrics import DriftMetrics
 from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
@@ -32,12 +34,16 @@ from service.engine.base import Engine
 from service.engine.loading import open_engine
 from service.ledger import Ledger
 from service.metrics import Metrics
+from service.pacs.failures import PACS_CODES
+from service.pacs_metrics import PacsMetrics
 from service.pipeline import Pipeline
 from service.record import Mode, Outcome, Pseudonymiser, Record, load_or_create_key, open_record
 from service.record.case_index import CaseIndex, open_case_index
 from service.scanners import Scanners
 from service.serving import Serving, Slot, StoreWatch, watch_store
 from service.settings import Settings, find_model_store
+from service.signature import Trust, check_signature
+from service.tracing import Tell, open_tracing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -51,13 +57,16 @@ class Runtime:
     deadline_seconds: float
     body_seconds: float
     admission: Admission
+    gatekeeper: Gatekeeper | OpenHouse
     record: Record
     cases: CaseIndex
     metrics: Metrics
+    pacs_metrics: PacsMetrics
     drift: DriftMonitor
     slot: Slot
     shadow: CandidateSlot
     watch: StoreWatch
+    tell_trace: Tell
 
     @property
     def manifest(self) -> Manifest:
@@ -107,7 +116,8 @@ class Runtime:
             "QUEUE_FULL": self.admission.is_full,
             "RECORD_UNAVAILABLE": not self.ledger.is_writable,
         }
-        return [code for code, stands in standing.items() if stands]
+        reasons = [code for code, stands in standing.items() if stands]
+        return reasons + self.gatekeeper.unready_reasons()
 
     def count_upload(self, case: Case) -> None:
         """Count an upload that arrived whole, and how long each of its stages took."""
@@ -119,10 +129,13 @@ class Runtime:
             self.metrics.count_image_checks(case.scanner, codes, case.reason)
         if case.file_format is not None:
             self.metrics.formats.labels(case.file_format.value).inc()
+        self.tell_trace(case)
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, gatekeeper: Gatekeeper | OpenHouse
+) -> AsyncIterator[Runtime]:
     """Verify and warm the model, open the shadow log, start the queue; close in reverse.
 
     Raises
@@ -136,8 +149,9 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         store = find_model_store(settings.model.store)
         artifact = load_current(store)
-        workshop = _open_workshop(settings, stack)
+        workshop = _open_workshop(settings, gatekeeper, stack)
         serving = await workshop.open_serving(artifact)
+        await workshop.compare_drift(serving)
         runtime = await _assemble(workshop, serving, store, stack)
         log.info(
             "service.started",
@@ -153,6 +167,9 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 def _open_engine(artifact: Artifact, settings: Settings, threads: int | None = None) -> Engine:
+    model = settings.model
+    trust = Trust(model.public_key, model.certificate_chain)
+    check_signature(artifact, find_model_store(model.store), trust)
     return open_engine(
         artifact,
         engine=settings.engine.name,
@@ -167,10 +184,12 @@ class _Workshop:
     """What outlives a model: the log, the decoders, the metrics."""
 
     settings: Settings
+    gatekeeper: Gatekeeper | OpenHouse
     record: Record
     drift: DriftMonitor
-    decoders: ThreadPoolExecutor
+    decoders: Decoders
     metrics: Metrics
+    pacs_metrics: PacsMetrics
     scanners: Scanners
     limits: IntakeLimits
 
@@ -182,7 +201,6 @@ class _Workshop:
         ledger = _build_ledger(self.settings, model, self.record)
         batcher = _build_batcher(self.settings, model, engine, self.metrics)
         await batcher.start()
-        await asyncio.to_thread(self.drift.use, comparison)
         pipeline = Pipeline(
             model=model, limits=self.limits, decoders=self.decoders, batcher=batcher,
             ledger=ledger, answers=Answers(mode=mode, model=model.stamp), scanners=self.scanners,
@@ -190,8 +208,12 @@ class _Workshop:
         )  # fmt: skip
         return Serving(
             manifest=artifact.manifest, model=model, engine=engine, batcher=batcher,
-            ledger=ledger, pipeline=pipeline,
+            ledger=ledger, pipeline=pipeline, comparison=comparison,
         )  # fmt: skip
+
+    async def compare_drift(self, serving: Serving) -> None:
+        """Compare what comes from now on with the reference of this model."""
+        await asyncio.to_thread(self.drift.use, serving.comparison)
 
     def build_candidate(self, store: Path, admission: Admission) -> CandidateScorer | None:
         """The scorer of the version that `CANDIDATE` names; None without one."""
@@ -202,13 +224,15 @@ class _Workshop:
             model=serve_model(artifact),
             open_engine=lambda: _open_engine(artifact, self.settings, threads=1),
             limits=self.limits,
-            wait_idle=admission.wait_idle,
+            wait_quiet=admission.wait_quiet,
             note=self.record.note,
             count=self.metrics.count_candidate,
         )
 
 
-def _open_workshop(settings: Settings, stack: AsyncExitStack) -> _Workshop:
+def _open_workshop(
+    settings: Settings, gatekeeper: Gatekeeper | OpenHouse, stack: AsyncExitStack
+) -> _Workshop:
     scanners, registry = Scanners(settings.scanners), CollectorRegistry()
     tells_results = Mode(settings.mode) is not Mode.SHADOW
     metrics = Metrics(
@@ -219,10 +243,11 @@ def _open_workshop(settings: Settings, stack: AsyncExitStack) -> _Workshop:
         warnings=codes.WARNINGS,
         tells_results=tells_results,
     )
+    AccessMetrics(registry).watch(gatekeeper.next_expiry)
     record = open_record(settings.record.url)
     stack.push_async_callback(record.close)
-    decoders = ThreadPoolExecutor(settings.decode.threads, thread_name_prefix="decode")
-    stack.callback(decoders.shutdown, cancel_futures=True)
+    decoders = Decoders(settings.decode.threads)
+    stack.callback(decoders.close)
     drift = DriftMonitor(
         metrics=DriftMetrics(registry, scanners=scanners.names, tells_results=tells_results),
         path=settings.record.site_key_file.with_name(STATE), on_pixels=metrics.observe_pixels,
@@ -230,7 +255,9 @@ def _open_workshop(settings: Settings, stack: AsyncExitStack) -> _Workshop:
     )  # fmt: skip
     stack.push_async_callback(asyncio.to_thread, drift.close)
     return _Workshop(
-        settings=settings, record=record, drift=drift, decoders=decoders, metrics=metrics,
+        settings=settings, gatekeeper=gatekeeper, record=record, drift=drift, decoders=decoders,
+        metrics=metrics,
+        pacs_metrics=PacsMetrics(registry, codes=(*codes.PROBLEMS, *PACS_CODES)),
         scanners=scanners,
         limits=IntakeLimits(settings.intake.max_body_bytes, settings.intake.max_pixels),
     )  # fmt: skip
@@ -252,13 +279,21 @@ async def _assemble(
         await shadow.replace(await asyncio.to_thread(workshop.build_candidate, store, admission))
 
     watch = watch_store(
-        store, slot=slot, open_serving=workshop.open_serving, open_candidate=open_candidate
+        store,
+        slot=slot,
+        open_serving=workshop.open_serving,
+        open_candidate=open_candidate,
+        after_switch=workshop.compare_drift,
     )
+    tracing = open_tracing(settings.tracing.url, settings.tracing.sample_ratio)
     runtime = Runtime(
+        tell_trace=await stack.enter_async_context(tracing),
         mode=Mode(settings.mode), limits=workshop.limits,
         deadline_seconds=settings.server.deadline_seconds,
-        body_seconds=settings.intake.body_seconds, admission=admission, record=workshop.record,
-        cases=cases, metrics=metrics, drift=workshop.drift, slot=slot, shadow=shadow, watch=watch,
+        body_seconds=settings.intake.body_seconds, admission=admission,
+        gatekeeper=workshop.gatekeeper, record=workshop.record,
+        cases=cases, metrics=metrics, pacs_metrics=workshop.pacs_metrics, drift=workshop.drift,
+        slot=slot, shadow=shadow, watch=watch,
     )  # fmt: skip
     try:
         await open_candidate()

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import structlog
@@ -13,8 +13,13 @@ from fastapi import FastAPI
 from service.admission import Admission
 from service.core.errors import CxrError
 from service.linger import Lingering
+from service.memory import set_started_aside
+from service.wire import protocol_with
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+BODY_GRACE_SECONDS = 30.0
+"""A route that gives a body up, and answers so, comes first; then the connection is closed."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -65,6 +70,7 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets=sockets)
         self._loop = asyncio.get_running_loop()
         if self.started:
+            set_started_aside()
             self._on_started(int(self.servers[0].sockets[0].getsockname()[1]))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -91,9 +97,25 @@ class DrainingServer(uvicorn.Server):
 
 
 def build_server(
-    app: FastAPI, *, host: str, port: int, drain_seconds: float, on_started: Callable[[int], None]
+    app: FastAPI,
+    *,
+    host: str,
+    port: int,
+    drain_seconds: float,
+    on_started: Callable[[int], None],
+    body_seconds: float = 60,
+    trusted_proxies: Sequence[str] = (),
 ) -> DrainingServer:
-    """A server for one process; the application's own log replaces the access log."""
+    """A server for one process; the application's own log replaces the access log.
+
+    Parameters
+    ----------
+    body_seconds
+        Longest time that a route takes to read a body.
+    trusted_proxies
+        Addresses and networks whose `X-Forwarded-For` and `-Proto` are believed; no others' are,
+        whatever the environment says.
+    """
     config = uvicorn.Config(
         Lingering(app),
         host=host,
@@ -102,7 +124,10 @@ def build_server(
         log_config=None,
         server_header=False,
         loop="uvloop",
-        http="httptools",
+        http=protocol_with(body_seconds + BODY_GRACE_SECONDS),
+        ws="none",
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=max(1, round(drain_seconds)),
     )
     return DrainingServer(

@@ -13,6 +13,7 @@ from service.case import ServedModel
 from service.core.artifact import CURRENT, Artifact, Manifest, load_current
 from service.core.errors import CxrError
 from service.core.store import CANDIDATE
+from service.drift_sighting import Comparison
 from service.engine.base import Engine
 from service.ledger import Ledger
 from service.logs import describe_error
@@ -34,6 +35,7 @@ class Serving:
     batcher: Batcher
     ledger: Ledger
     pipeline: Pipeline
+    comparison: Comparison
     _users: int = 0
     _unused: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -106,8 +108,15 @@ def watch_store(
     slot: Slot,
     open_serving: Callable[[Artifact], Awaitable[Serving]],
     open_candidate: Callable[[], Awaitable[None]],
+    after_switch: Callable[[Serving], Awaitable[None]],
 ) -> "StoreWatch":
-    """Follow `CURRENT` and `CANDIDATE` while the service runs."""
+    """Follow `CURRENT` and `CANDIDATE` while the service runs.
+
+    Parameters
+    ----------
+    after_switch
+        Told of a bundle once new requests take it, and not before.
+    """
     pointers = [store / CURRENT, store / CANDIDATE]
 
     def read() -> str:
@@ -116,7 +125,9 @@ def watch_store(
     async def follow() -> None:
         artifact = await asyncio.to_thread(load_current, store)
         if artifact.digest != slot.current.model.stamp.digest:
-            slot.switch(await open_serving(artifact))
+            serving = await open_serving(artifact)
+            slot.switch(serving)
+            await after_switch(serving)
         await open_candidate()
 
     return StoreWatch(read=read, follow=follow)

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.access.options import AccessSettings
+from service.database_address import with_password
 
 PREFIX = "CXR_"
 DELIMITER = "__"
@@ -31,6 +34,19 @@ class ModelSettings(_Group):
     cache_dir: Path | None = Field(
         None, description="Where the engine keeps its compiled model, for a quick second start."
     )
+    public_key: Path | None = Field(
+        None, description="Key (PEM) that every version must be signed with; none: digests alone."
+    )
+    certificate_chain: Path | None = Field(
+        None,
+        description="Certificates (PEM) of the authority that signs models, in place of a key.",
+    )
+
+    @model_validator(mode="after")
+    def _trusts_one(self) -> Self:
+        if self.public_key is not None and self.certificate_chain is not None:
+            raise ValueError("public_key and certificate_chain: name one of them")
+        return self
 
 
 class EngineSettings(_Group):
@@ -48,7 +64,7 @@ class BatchSettings(_Group):
 
     max_images: int = Field(16, ge=1, le=256, description="Most radiographs scored at once.")
     max_wait_seconds: float = Field(
-        0.005, ge=0, le=5, description="Longest wait of the first in a batch for the others."
+        0.0, ge=0, le=5, description="Longest wait for company of one that finds the engine idle."
     )
     max_queued: int = Field(
         64, ge=1, le=4096, description="Radiographs that may wait; more are answered 503."
@@ -97,6 +113,9 @@ class DecodeSettings(_Group):
 class RecordSettings(_Group):
     """The shadow log."""
 
+    password_file: Path | None = Field(
+        None, description="File with the password of the database, where `url` names only a user."
+    )
     url: str = Field(
         "sqlite:///record/shadow.db", description="SQLAlchemy address of the shadow log."
     )
@@ -104,6 +123,52 @@ class RecordSettings(_Group):
         Path("record/site.key"),
         description="Secret key of the pseudonyms; made at first start where it is missing.",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _is_whole(cls, url: str, info: ValidationInfo) -> str:
+        return with_password(url, info.data.get("password_file"))
+
+
+class PacsSettings(_Group):
+    """The way in from a PACS."""
+
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$",
+        description="Address of Orthanc's REST API; without it nothing is pulled.",
+    )
+    user: str | None = Field(None, description="User that Orthanc knows the service by.")
+    password_file: Path | None = Field(None, description="File that holds the password.")
+    ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that Orthanc's own is checked with."
+    )
+    modalities: frozenset[str] = Field(
+        frozenset({"CR", "DX"}),
+        min_length=1,
+        description="Modalities that are pulled, as JSON; others are counted and left alone.",
+    )
+    start: Literal["now", "beginning"] = Field(
+        "now", description="First contact: leave the archive alone, or read all of it."
+    )
+    queue_file: Path = Field(
+        Path("record/pacs.db"), description="Where the queue and the last sequence number are kept."
+    )
+    poll_seconds: float = Field(
+        1.0, ge=0.05, le=3600, description="Time between two questions for changes."
+    )
+    retry_seconds: float = Field(
+        2.0, ge=0.01, le=600, description="Wait before the second try; it doubles with each."
+    )
+    max_tries: int = Field(10, ge=1, le=100, description="Tries before a dead letter.")
+    parallel_pulls: int = Field(2, ge=1, le=16, description="Instances pulled at the same time.")
+    pull_seconds: Seconds = Field(60, description="Longest time that one instance may take.")
+
+    @model_validator(mode="after")
+    def _has_both_or_none(self) -> Self:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("user and password_file go together")
+        return self
 
 
 class ServerSettings(_Group):
@@ -117,6 +182,21 @@ class ServerSettings(_Group):
     drain_seconds: Seconds = Field(
         25, description="After SIGTERM, longest time to answer what was accepted."
     )
+
+
+class TracingSettings(_Group):
+    """Traces of uploads, for those who run a collector."""
+
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$",
+        description=(
+            "Where spans are posted, OTLP over HTTP, for example "
+            "`http://127.0.0.1:4318/v1/traces`; without it nothing is traced. Needs the extra "
+            "`tracing`."
+        ),
+    )
+    sample_ratio: float = Field(1.0, gt=0, le=1, description="Share of the uploads traced.")
 
 
 class Settings(BaseSettings):
@@ -145,7 +225,10 @@ class Settings(BaseSettings):
     intake: IntakeSettings = IntakeSettings()
     decode: DecodeSettings = DecodeSettings()
     record: RecordSettings = RecordSettings()
+    pacs: PacsSettings = PacsSettings()
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @field_validator("scanners")
     @classmethod
@@ -192,7 +275,7 @@ def describe_settings() -> Iterator[tuple[str, str]]:
     """Each environment variable with its line of description, in order."""
     for name, field in Settings.model_fields.items():
         group = field.annotation
-        if isinstance(group, type) and issubclass(group, _Group):
+        if isinstance(group, type) and issubclass(group, BaseModel):
             for inner, detail in group.model_fields.items():
                 yield f"{PREFIX}{name}{DELIMITER}{inner}".upper(), detail.description or ""
         else:

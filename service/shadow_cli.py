@@ -4,8 +4,6 @@ import csv
 import getpass
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -14,11 +12,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from sqlalchemy import Table
 
 from service.answers import NOTICE
 from service.core.findings import Finding
+from service.ops.address import LogAddress
 from service.record import (
     Evidence,
+    Head,
     Identifier,
     Kind,
     Pseudonymiser,
@@ -26,29 +27,26 @@ from service.record import (
     open_reader,
 )
 from service.record.bulk import append_rows
-from service.record.case_index import CaseIndex, open_case_index
-from service.record.chain import VerifyReport
 from service.record.criteria import DEFAULT_CRITERIA, Criteria, FindingCriteria
 from service.record.database import migrate, open_engine
 from service.record.evidence import evidence_columns
 from service.record.export import export_csv, export_parquet
 from service.record.gaps import find_gap, purge
 from service.record.queries import find_by_pseudonym
-from service.record.record import Reader, anchors_beside
+from service.record.record import anchors_beside
 from service.record.tables import CHAINED, evidence_log
 from service.report_import import is_unclear, read_reports
 from service.review.desk import ReviewDesk
+from service.shadow_checks import (
+    check_index,
+    describe_breaks,
+    head_line,
+    noted_head,
+    opened_index,
+)
 from service.simulate import simulate
 
 app = typer.Typer(help="The shadow log.", no_args_is_help=True)
-
-
-@dataclass(frozen=True, slots=True)
-class LogAddress:
-    """Where the log and its key are; the command line makes it from the settings."""
-
-    url: str
-    key: Path
 
 
 class Format(StrEnum):
@@ -68,22 +66,38 @@ def _me() -> str:
 
 
 @app.command()
-def verify(context: typer.Context) -> None:
+def verify(
+    context: typer.Context,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(help="A head noted earlier, as it was printed; may be repeated."),
+    ] = None,
+    has_index: Annotated[
+        bool, typer.Option("--index", help="Compare the index of the pages too; slow.")
+    ] = False,
+) -> None:
     """Walk both chains from their first row to their last, and check what was purged."""
     log: LogAddress = context.obj
     signer = _signer(log) if log.key.exists() else None
     reader = open_reader(context.obj.url)
-    reports = {table: reader.verify(table=table, signer=signer) for table in CHAINED}
+    noted = _noted(head or [])
+    reports = {
+        table: reader.verify(noted.get(table), table=table, signer=signer) for table in CHAINED
+    }
     for table, report in reports.items():
-        name = "" if table is CHAINED[0] else " of evidence"
-        typer.echo(f"{report.head.sequence} rows{name} hold, up to {report.head.digest}")
+        typer.echo(head_line(table, report.head))
         with reader.reading() as connection:
             gap = find_gap(connection, table)
         if gap is not None:
             vouched = "not checked without the site key" if signer is None else "signed"
+            name = "" if table is CHAINED[0] else " of evidence"
             typer.echo(f"rows 1 to {gap.last}{name} were purged ({vouched})")
     reader.close()
-    if not _tell_breaks(list(reports.values())):
+    faults = describe_breaks(list(reports.values()))
+    forged = check_index(log.url) if has_index and not faults else None
+    for fault in (*faults, *filter(None, [forged])):
+        typer.echo(fault, err=True)
+    if faults or forged:
         raise typer.Exit(1)
 
 
@@ -111,7 +125,7 @@ def fill(url: str, *, months: float, per_day: float, seed: int) -> int:
             on_progress=lambda rows: progress.advance(task, rows),
         )  # fmt: skip
         task = progress.add_task("index", total=None)
-        with _open_index(url) as (index, _):
+        with opened_index(url) as (index, _):
             index.catch_up(lambda rows: progress.advance(task, rows))
     return written
 
@@ -215,7 +229,7 @@ def register(
 @app.command()
 def report(context: typer.Context) -> None:
     """Print the go-live decision and what it rests on, as JSON."""
-    with _open_index(context.obj.url) as (index, reader):
+    with opened_index(context.obj.url) as (index, reader):
         index.catch_up()
         decided = ReviewDesk(index=index, reader=reader).go_live()
     if decided is None:
@@ -247,17 +261,6 @@ def purge_rows(
         typer.echo("no row is that old")
 
 
-@contextmanager
-def _open_index(url: str) -> Iterator[tuple[CaseIndex, Reader]]:
-    reader = open_reader(url)
-    index = open_case_index(url, reader)
-    try:
-        yield index, reader
-    finally:
-        index.close()
-        reader.close()
-
-
 def _append(log: LogAddress, rows: Iterator[Evidence]) -> int:
     engine = open_engine(log.url)
     migrate(engine)
@@ -271,12 +274,11 @@ def _signer(log: LogAddress) -> Pseudonymiser:
     return Pseudonymiser(load_or_create_key(log.key))
 
 
-def _tell_breaks(reports: list[VerifyReport]) -> bool:
-    names = ("row", "evidence row")
-    for name, report in zip(names, reports, strict=True):
-        if report.broken is not None:
-            typer.echo(f"{name} {report.broken.sequence}: {report.broken.fault}", err=True)
-    return all(report.is_whole for report in reports)
+def _noted(lines: list[str]) -> dict[Table, Head]:
+    try:
+        return dict(map(noted_head, lines))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _pair(text: str) -> tuple[Finding, float]:

@@ -174,6 +174,7 @@ class _Hospital:
         return replace(
             entry, outcome=Outcome.EVALUATED, reason=None, probabilities=probabilities,
             tta_spread={name: float(self.random.gamma(1.2) * 0.01) for name in probabilities},
+            out_of_distribution=float(self.random.beta(1.2, 6.0)),
             priority=priority, flags=flags, review_reasons=reasons,
             answer={"status": "evaluated", "probabilities": probabilities},
         )  # fmt: skip

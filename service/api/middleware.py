@@ -9,8 +9,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.scopes import declared_path
 from service.api.problems import answer_problem
 from service.case import Facts
+from service.codes import ACCESS
 from service.logs import describe_error
 from service.metrics import Ending, Metrics
 from service.record import new_id
@@ -20,6 +22,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 PREDICT: Final = "/predict"
 EVENTS: Final = {PREDICT: "triage.completed", "/explain": "explain.completed"}
 OTHER_EVENT: Final = "request.completed"
+REFUSED_EVENT: Final = "access.refused"
 SERVER_ERROR: Final = 500
 UNAVAILABLE: Final = 503
 
@@ -75,8 +78,6 @@ class _Exchange:
             self._status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self.request_id
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers.setdefault("Cache-Control", "no-store")
         await self._send(message)
 
     async def answer_error(self, error: Exception, receive: Receive) -> None:
@@ -96,13 +97,21 @@ class _Exchange:
         }
         if path == PREDICT:
             self.story["outcome"] = self._ending().value
+        self._write(path, facts)
+        self._count(self._scope["app"].state.runtime.metrics, path, seconds)
+
+    def _write(self, path: str, facts: Facts) -> None:
+        """One line, whose event says what kind of request it was."""
+        if self.story.get("code") in ACCESS:
+            log.warning(REFUSED_EVENT, **facts, **self.story)
+            return
         write = log.info if path in EVENTS else log.debug
         write(EVENTS.get(path, OTHER_EVENT), **facts, **self.story)
-        self._count(self._scope["app"].state.runtime.metrics, path, seconds)
 
     def _route(self) -> str:
         """Path of the route as declared; what a stranger typed never becomes a label or a line."""
-        path = str(getattr(self._scope.get("route"), "path", "other"))
+        declared = declared_path(self._scope["path"]) or "other"
+        path = str(getattr(self._scope.get("route"), "path", declared))
         return path if path not in EVENTS or self._scope["method"] == "POST" else "other"
 
     def _count(self, metrics: Metrics, path: str, seconds: float) -> None:

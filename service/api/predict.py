@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,13 +12,14 @@ from starlette.background import BackgroundTask
 
 from service.api.dependencies import OpenRuntime
 from service.api.middleware import ClientGone
-from service.api.problems import ShadowMode, documented
+from service.api.problems import DOOR, ShadowMode, documented
 from service.api.schemas import Answer, ShadowAnswer
 from service.api.uploads import FIELD, read_upload
 from service.case import Case
 from service.core.findings import Finding
 from service.record import Mode, new_id
 from service.runtime import Runtime
+from service.turns import Turn
 
 router = APIRouter(tags=["radiographs"])
 
@@ -31,6 +32,15 @@ DeadlineMs = Annotated[
         description="Milliseconds after which the answer is of no use any more.",
     ),
 ]  # fmt: skip
+URGENT: Final = "stat"
+ROUTINE: Final = "routine"
+UploadPriority = Annotated[
+    Literal["stat", "routine"],
+    Header(
+        alias="X-Priority",
+        description="`stat` goes before `routine` wherever several wait; it changes no result.",
+    ),
+]
 Abnormal = Literal[Finding.PNEUMONIA, Finding.TUBERCULOSIS]
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -61,7 +71,7 @@ UPLOAD_PROBLEMS = (
     "BODY_TOO_LARGE", "IMAGE_TOO_LARGE", "UNKNOWN_FORMAT", "UNSUPPORTED_TRANSFER_SYNTAX",
     "IMAGE_TOO_SMALL", "UNSUPPORTED_PIXEL_FORMAT", "DAMAGED_FILE", "PIXEL_DATA_DAMAGED",
     "NO_PIXEL_DATA", "INTERNAL", "QUEUE_FULL", "DEADLINE_EXCEEDED", "SHUTTING_DOWN",
-    "ENGINE_FAILED",
+    "ENGINE_FAILED", *DOOR,
 )  # fmt: skip
 
 
@@ -75,10 +85,13 @@ UPLOAD_PROBLEMS = (
     openapi_extra=UPLOAD_BODY,
 )
 async def predict(
-    request: Request, runtime: OpenRuntime, deadline_ms: DeadlineMs = None
+    request: Request,
+    runtime: OpenRuntime,
+    deadline_ms: DeadlineMs = None,
+    upload_priority: UploadPriority = ROUTINE,
 ) -> Response:
     """Read one chest radiograph and say how soon to open it."""
-    async with case_of(request, runtime, deadline_ms) as case:
+    async with case_of(request, runtime, deadline_ms, upload_priority) as case:
         try:
             body = await finish_unless_gone(request, runtime.answer(case))
         finally:
@@ -154,13 +167,14 @@ async def _until_gone(request: Request) -> None:
 
 @asynccontextmanager
 async def case_of(
-    request: Request, runtime: Runtime, deadline_ms: int | None
+    request: Request, runtime: Runtime, deadline_ms: int | None, upload_priority: str = ROUTINE
 ) -> AsyncIterator[Case]:
     """Hold a place for one upload, read it, and tell the log line how it went."""
     loop = asyncio.get_running_loop()
     limit = runtime.deadline_seconds if deadline_ms is None else deadline_ms / 1000
     started, received_at = loop.time(), datetime.now(UTC)
-    with runtime.admission.enter() as place:
+    turn = Turn(_caller_of(request), is_urgent=upload_priority == URGENT)
+    with runtime.admission.enter(turn, seconds=limit) as place:
         body = await read_upload(
             request,
             place,
@@ -173,8 +187,18 @@ async def case_of(
             received_at=received_at,
             deadline=started + limit,
             seconds={"body": loop.time() - started},
+            turn=turn,
         )
+        place.begin_work(case.deadline - loop.time())
         try:
             yield case
         finally:
             request.state.story.update(case.facts())
+
+
+def _caller_of(request: Request) -> str:
+    """Whose uploads take turns with those of others: a key's, else an address's."""
+    caller = request.state.caller
+    if caller.key_id is not None:
+        return str(caller.key_id)
+    return request.client.host if request.client is not None else ""

@@ -46,8 +46,31 @@ STATUS: Final[Mapping[str, HTTPStatus]] = {
     "RECORD_UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
     "ENGINE_FAILED": HTTPStatus.SERVICE_UNAVAILABLE,
     "CAPACITY": HTTPStatus.SERVICE_UNAVAILABLE,
+    "CREDENTIALS_MISSING": HTTPStatus.UNAUTHORIZED,
+    "CREDENTIALS_INVALID": HTTPStatus.UNAUTHORIZED,
+    "KEY_EXPIRED": HTTPStatus.UNAUTHORIZED,
+    "KEY_REVOKED": HTTPStatus.UNAUTHORIZED,
+    "SCOPE_MISSING": HTTPStatus.FORBIDDEN,
+    "FORGED_REQUEST": HTTPStatus.FORBIDDEN,
+    "ACCESS_OFF": HTTPStatus.FORBIDDEN,
+    "RATE_LIMITED": HTTPStatus.TOO_MANY_REQUESTS,
+    "KEYS_UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
+    "SIGN_IN_FAILED": HTTPStatus.FORBIDDEN,
+    "SIGN_IN_UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Every code that an answer may carry. An error that is missing here is a bug and answers 500."""
+
+BODY_STATUS: Final[Mapping[int, str]] = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "BODY_TOO_LARGE",
+    HTTPStatus.REQUEST_TIMEOUT: "UPLOAD_TIMEOUT",
+}
+"""What the framework passes on of a body that is bounded outside it."""
+
+DOOR: Final = (
+    "CREDENTIALS_MISSING", "CREDENTIALS_INVALID", "KEY_EXPIRED", "KEY_REVOKED", "SCOPE_MISSING",
+    "ACCESS_OFF", "RATE_LIMITED", "KEYS_UNAVAILABLE",
+)  # fmt: skip
+"""What every route but the open ones may answer, before it sees the request."""
 
 INTERNAL_DETAIL: Final = "the service failed; the request id finds the log line"
 
@@ -85,7 +108,8 @@ def problem_of(error: Exception) -> tuple[str, str, str | None]:
         return InvalidRequest.code, f"missing or malformed: {', '.join(places)}", None
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
-        code = status.name if status.name in STATUS else InvalidRequest.code
+        code = BODY_STATUS.get(status, status.name)
+        code = code if code in STATUS else InvalidRequest.code
         return code, status.phrase, None
     if isinstance(error, CxrError) and error.code in STATUS:
         return error.code, str(error), error.reason if isinstance(error, NotEvaluated) else None
@@ -109,7 +133,7 @@ def answer_problem(request: Request, error: Exception) -> Response:
     return JSONResponse(
         body.model_dump(exclude_none=True),
         status,
-        headers=_retry_after(error) | _allow(error),
+        headers=retry_after(error) | _allow(error) | _challenge(status),
         media_type=MEDIA_TYPE,
     )
 
@@ -128,7 +152,7 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
         )
         entry["description"] = ", ".join(filter(None, [entry["description"], f"`{code}`"]))
         entry["content"][MEDIA_TYPE]["examples"][code] = {"value": _example(code, status)}
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     return responses
 
@@ -144,10 +168,17 @@ def _example(code: str, status: HTTPStatus) -> dict[str, str | int]:
     }
 
 
-def _retry_after(error: Exception) -> dict[str, str]:
+def retry_after(error: Exception) -> dict[str, str]:
+    """When to come again, where waiting helps."""
     if not isinstance(error, CapacityError):
         return {}
     return {"Retry-After": str(max(1, round(error.retry_after_seconds)))}
+
+
+def _challenge(status: HTTPStatus) -> dict[str, str]:
+    """401 must say how to authenticate (RFC 9110)."""
+    is_asked = status is HTTPStatus.UNAUTHORIZED
+    return {"WWW-Authenticate": 'Bearer realm="cxr-triage"'} if is_asked else {}
 
 
 def _allow(error: Exception) -> dict[str, str]:

@@ -71,10 +71,7 @@ async def _bounded(request: Request, place: Place, limit: int) -> AsyncIterator[
 
 
 async def _read_raw(chunks: AsyncIterator[bytes]) -> bytes:
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-    return bytes(body)
+    return b"".join([chunk async for chunk in chunks])
 
 
 async def _read_multipart(chunks: AsyncIterator[bytes], boundary: bytes) -> bytes:
@@ -113,7 +110,7 @@ class _OneFile:
         self._parts = 0
         self._header = b""
         self._disposition = b""
-        self._body = bytearray()
+        self._pieces: list[bytes] = []
         self._is_complete = False
 
     def begin(self) -> None:
@@ -138,7 +135,7 @@ class _OneFile:
             raise InvalidRequest(f"the form has another field; expected one, named {FIELD!r}")
 
     def extend(self, data: bytes, start: int, end: int) -> None:
-        self._body += data[start:end]
+        self._pieces.append(data[start:end])
 
     def finish(self) -> None:
         self._is_complete = True
@@ -148,4 +145,4 @@ class _OneFile:
             raise InvalidRequest(f"the form is empty; expected one field, named {FIELD!r}")
         if not self._is_complete:
             raise InvalidRequest("the multipart body ends early")
-        return bytes(self._body)
+        return b"".join(self._pieces)

@@ -11,6 +11,7 @@ from sqlalchemy import update as sql_update
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
+from service.record.case_columns import BLOCK_CASES, seal, unseal, unseal_until, unsealed
 from service.record.case_rows import (
     apply_evidence,
     case_of,
@@ -36,6 +37,9 @@ INDEX_SUFFIX = ".cases"
 
 ROWS_PER_STEP = 2000
 """Rows of one transaction: some tens of milliseconds."""
+
+BLOCKS_PER_STEP = 4
+"""Likewise."""
 
 _State = tuple[int, str, int]
 
@@ -69,15 +73,18 @@ class CaseIndex:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction for one question.
+        """A transaction for one question, which sees the index as it was at one moment.
 
         Raises
         ------
         RecordUnavailable
             The index cannot be read.
         """
+        engine = self._engine
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
         try:
-            with self._engine.begin() as connection:
+            with engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise RecordUnavailable("the index of the shadow log cannot be read") from error
@@ -95,6 +102,8 @@ class CaseIndex:
         with self._catching_up:
             while taken := self.step():
                 on_progress(taken)
+            while self.seal():
+                pass
 
     def step(self) -> int:
         """Take in some rows; returns how many, 0 when there are no more.
@@ -115,6 +124,16 @@ class CaseIndex:
             _write_state(connection, _advanced(state, entries, evidence))
         return len(entries) + len(evidence)
 
+    def seal(self) -> int:
+        """Hold some more blocks of cases by column; returns how many, 0 when all are."""
+        with self._writing() as connection:
+            return seal(connection, BLOCKS_PER_STEP)
+
+    def unsealed(self) -> int:
+        """Blocks that a page has to read row by row."""
+        with self.reading() as connection:
+            return len(unsealed(connection))
+
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
@@ -132,8 +151,13 @@ class CaseIndex:
             raise RecordUnavailable("the index of the shadow log cannot be written") from error
 
 
-def open_case_index(url: str, reader: Reader) -> CaseIndex:
+def open_case_index(url: str, reader: Reader, *, block_cases: int = BLOCK_CASES) -> CaseIndex:
     """Open the index beside a shadow log; makes it anew if it belongs to another log or release.
+
+    Parameters
+    ----------
+    block_cases
+        Cases that a block of a new index holds; an older one keeps its own.
 
     Raises
     ------
@@ -149,7 +173,8 @@ def open_case_index(url: str, reader: Reader) -> CaseIndex:
             if not _fits(connection, reader):
                 case_metadata.drop_all(connection)
                 case_metadata.create_all(connection)
-                connection.execute(insert(case_state), [_state_row((0, GENESIS.digest, 0))])
+                start = _state_row((0, GENESIS.digest, 0)) | {"block_cases": block_cases}
+                connection.execute(insert(case_state), [start])
     except SQLAlchemyError as error:
         engine.dispose()
         raise RecordUnavailable("the index of the shadow log cannot be opened") from error
@@ -235,6 +260,7 @@ def _forget_purged(connection: Connection, log: Connection) -> None:
     oldest = connection.scalar(select(cases.c.sequence).order_by(cases.c.sequence).limit(1))
     if oldest is not None and oldest <= gap.last:
         connection.execute(delete(cases).where(cases.c.sequence <= gap.last))
+        unseal_until(connection, gap.last)
         told = find_gap(log, evidence_log)
         last = 0 if told is None else told.last
         connection.execute(delete(case_reports).where(case_reports.c.evidence <= last))
@@ -247,7 +273,8 @@ def _take_in(connection: Connection, entries: Sequence[Any], evidence: Sequence[
         join_reports(connection, made)
         # Another process may have been quicker with the same rows.
         numbers = [case["sequence"] for case in made]
+        unseal(connection, numbers)
         connection.execute(delete(cases).where(cases.c.sequence.in_(numbers)))
         connection.execute(insert(cases), made)
     if evidence:
-        apply_evidence(connection, evidence)
+        unseal(connection, apply_evidence(connection, evidence))

@@ -87,12 +87,14 @@ def join_reports(connection: Connection, made: Sequence[Case]) -> None:
             case_row["disagrees"] = int(_disagrees(case_row))
 
 
-def apply_evidence(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Bring evidence to the cases that it is about."""
+def apply_evidence(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Bring evidence to the cases that it is about; returns their sequence numbers."""
+    changed: set[int] = set()
     for kind, apply in _APPLY.items():
         of_kind = [row for row in rows if row["kind"] == kind.value]
         if of_kind:
-            apply(connection, of_kind)
+            changed |= apply(connection, of_kind)
+    return changed
 
 
 def _disagrees(case_row: Mapping[str, Any]) -> bool:
@@ -104,23 +106,29 @@ def _disagrees(case_row: Mapping[str, Any]) -> bool:
     )
 
 
-def _apply_candidates(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def _apply_candidates(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
     values = []
     for row in rows:
         body = json.loads(row["body"])
-        value = {
+        is_evaluated = body.get("reason") is None
+        value: Case = {
             "about": row["entry"],
             "candidate": f"{body['name']}/{body['version']}",
-            "candidate_rank": PRIORITY_RANK[Priority(body["priority"])],
+            "candidate_rank": NOT_EVALUATED_RANK,
         }
+        if is_evaluated:
+            value["candidate_rank"] = PRIORITY_RANK[Priority(body["priority"])]
         for finding in ABNORMAL:
-            value[f"candidate_score_{finding}"] = body["probabilities"][finding]
-            value[f"candidate_flag_{finding}"] = int(finding in body["flags"])
+            score = body["probabilities"][finding] if is_evaluated else None
+            value[f"candidate_score_{finding}"] = score
+            value[f"candidate_flag_{finding}"] = (
+                int(finding in body["flags"]) if is_evaluated else None
+            )
         values.append(value)
-    _update_each(connection, values)
+    return _update_each(connection, values)
 
 
-def _apply_verdicts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def _apply_verdicts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
     values = []
     for row in rows:
         verdicts = json.loads(row["body"])["verdicts"]
@@ -128,10 +136,10 @@ def _apply_verdicts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
         for finding in ABNORMAL:
             value[f"verdict_{finding}"] = LABEL_NUMBER.get(verdicts.get(finding))
         values.append(value)
-    _update_each(connection, values)
+    return _update_each(connection, values)
 
 
-def _update_each(connection: Connection, values: Sequence[Case]) -> None:
+def _update_each(connection: Connection, values: Sequence[Case]) -> set[int]:
     names = [name for name in values[0] if name != "about"]
     statement = update(cases).where(cases.c.id == bindparam("about"))
     bound: Case = {name: bindparam(f"new_{name}") for name in names}
@@ -142,9 +150,11 @@ def _update_each(connection: Connection, values: Sequence[Case]) -> None:
             for value in values
         ],
     )
+    about = [value["about"] for value in values]
+    return set(connection.scalars(select(cases.c.sequence).where(cases.c.id.in_(about))))
 
 
-def _apply_reports(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def _apply_reports(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
     newest: dict[str, Case] = {}
     for row in rows:
         report = _report_of(row)
@@ -165,6 +175,10 @@ def _apply_reports(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
             statement.values(**{name: bindparam(f"new_{name}") for name in names}), bound
         )
     _mark_disagreements(connection, keys)
+    about = select(cases.c.sequence).where(
+        or_(cases.c.study.in_(keys), cases.c.accession.in_(keys))
+    )
+    return set(connection.scalars(about))
 
 
 def _mark_disagreements(connection: Connection, keys: Sequence[str]) -> None:

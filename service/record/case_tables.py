@@ -5,12 +5,22 @@ them (a file of its own on SQLite, a schema of its own on PostgreSQL), holds no 
 anew whenever its version or its log is another.
 """
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 
 from service.core.findings import ABNORMAL
 from service.core.triage import Priority
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raise it with any change here; the index is then made anew."""
 
 SCHEMA = "cxr_review"
@@ -69,20 +79,11 @@ cases = Table(
     Index(None, "id", unique=True),
     Index(None, "received"),
     Index(None, "read"),
-    Index(None, "rank", "received", "sequence"),
-    # Holds all that the go-live page counts, so it reads no row of the table.
-    Index(
-        "ix_cases_golive",
-        "model_digest",
-        "threshold_digest",
-        "received",
-        "outcome",
-        "counts",
-        *(f"{part}_{finding.value}" for finding in ABNORMAL for part in ("report", "flag")),
-    ),
+    Index(None, "model_digest", "threshold_digest", "received"),
     Index(None, "study"),
     Index(None, "accession"),
-    Index(None, "disagrees", "received"),
+    Index(None, "disagrees", "adjudicated", "received"),
+    Index(None, "adjudicated", "received"),
 )
 """Reports and verdicts are 1 positive, 0 negative, -1 unclear, NULL none."""
 
@@ -96,6 +97,26 @@ case_reports = Table(
 )
 """The newest report of each study, by either of its pseudonyms: it may come before the image."""
 
+case_blocks = Table(
+    "case_blocks",
+    case_metadata,
+    Column("block", _Number, primary_key=True, autoincrement=False),
+    Column("first", Double, nullable=False),
+    Column("last", Double, nullable=False),
+)
+"""Blocks of cases that are also held by column, each with its earliest and its latest time."""
+
+case_columns = Table(
+    "case_columns",
+    case_metadata,
+    Column("name", Text, primary_key=True),
+    Column("block", _Number, primary_key=True, autoincrement=False),
+    # What the numbers of a text column stand for, as a JSON list.
+    Column("words", Text),
+    Column("data", LargeBinary, nullable=False),
+)
+"""One column of one block of cases, as the bytes of an array; see `case_columns.py`."""
+
 case_state = Table(
     "case_state",
     case_metadata,
@@ -103,5 +124,6 @@ case_state = Table(
     Column("shadow_sequence", _Number, nullable=False),
     Column("shadow_digest", Text, nullable=False),
     Column("evidence_sequence", _Number, nullable=False),
+    Column("block_cases", Integer, nullable=False),
 )
-"""How far the index has come; one row."""
+"""How far the index has come, and how many cases a block of it holds; one row."""

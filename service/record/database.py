@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
@@ -154,13 +155,14 @@ def _sqlite_engine(url: URL, lock_seconds: float) -> Engine:
 
 def _server_engine(url: URL, lock_seconds: float) -> Engine:
     """PostgreSQL; durable commits even where the server's own default is otherwise."""
-    given = url.query.get("options", "")
-    site = given if isinstance(given, str) else " ".join(given)
-    lock_milliseconds = round(lock_seconds * 1000)
-    options = f"{site} -c synchronous_commit=on -c lock_timeout={lock_milliseconds}"
-    return create_engine(
-        url,
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        connect_args={"options": options, "connect_timeout": max(2, round(lock_seconds))},
-    )
+    engine = create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def make_durable(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SET synchronous_commit = on")
+        cursor.execute(f"SET lock_timeout = {round(lock_seconds * 1000)}")
+        cursor.close()
+        connection.commit()  # else they end with the first transaction that fails
+
+    return engine

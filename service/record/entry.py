@@ -85,6 +85,8 @@ class Entry:
         Twenty years wide, see `age_band_of`; None where the upload tells no age.
     probabilities, tta_spread
         By finding; None unless evaluated.
+    out_of_distribution
+        0..1; how unlike the images that the model learned from; None where nothing measured it.
     cautions
         Codes only.
     seconds
@@ -109,6 +111,7 @@ class Entry:
     pseudonyms: Pseudonyms = Pseudonyms()
     probabilities: Mapping[str, float] | None = None
     tta_spread: Mapping[str, float] | None = None
+    out_of_distribution: float | None = None
     priority: Priority | None = None
     flags: tuple[Flag, ...] = ()
     review_reasons: tuple[ReviewReason, ...] = ()

@@ -189,7 +189,7 @@ def open_record(
     Parameters
     ----------
     url
-        SQLAlchemy address: `sqlite:///shadow.sqlite`, `postgresql+psycopg://...`.
+        SQLAlchemy address: `sqlite:///shadow.sqlite`, `postgresql+pg8000://...`.
     max_pending, max_rows, on_commit, clock
         See `Recorder`.
     lock_seconds

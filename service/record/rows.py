@@ -59,6 +59,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         model=_model_of(row),
         probabilities=_parse(row["probabilities"]),
         tta_spread=_parse(row["tta_spread"]),
+        out_of_distribution=_parse(row["out_of_distribution"]),
         priority=None if row["priority"] is None else Priority(row["priority"]),
         flags=tuple(_flag_of(flag) for flag in json.loads(row["flags"])),
         review_reasons=tuple(ReviewReason(code) for code in json.loads(row["review_reasons"])),
@@ -111,6 +112,7 @@ def _json_columns(entry: Entry) -> Columns:
     values: dict[str, object] = {
         "probabilities": entry.probabilities,
         "tta_spread": entry.tta_spread,
+        "out_of_distribution": entry.out_of_distribution,
         "flags": [asdict(flag) for flag in entry.flags],
         "review_reasons": entry.review_reasons,
         "candidate": None if entry.candidate is None else asdict(entry.candidate),

@@ -42,6 +42,7 @@ shadow_log = Table(
     Column("preprocess_digest", Text, nullable=False),
     Column("probabilities", Text),
     Column("tta_spread", Text),
+    Column("out_of_distribution", Text),
     Column("priority", Text),
     Column("flags", Text, nullable=False),
     Column("review_reasons", Text, nullable=False),

@@ -179,10 +179,11 @@ class Recorder:
 
     def _commit(self, batch: Sequence[_Waiting]) -> tuple[list[Settled], Heads]:
         with writing(self._engine) as connection:
-            heads = {table: read_head(connection, table) for table in CHAINED}
+            written = {waiting.table for waiting in batch}
+            heads = {t: read_head(connection, t) for t in CHAINED if t in written}
             conflicts = _conflicts(connection, batch)
             settled: list[Settled] = []
-            placed: dict[Table, list[Columns]] = {table: [] for table in CHAINED}
+            placed: dict[Table, list[Columns]] = {table: [] for table in heads}
             for waiting, conflict in zip(batch, conflicts, strict=True):
                 if conflict is not None:
                     settled.append(conflict)
@@ -230,7 +231,8 @@ def _conflicts(connection: Connection, batch: Sequence[_Waiting]) -> list[Replay
     """Decide, under the writer's lock, which entry comes second with other pixels."""
     entries = [waiting.entry for waiting in batch if waiting.entry is not None]
     sop_instances = {entry.pseudonyms.sop_instance for entry in entries} - {None}
-    claims = find_claims(connection, [name for name in sop_instances if name is not None])
+    named = [name for name in sop_instances if name is not None]
+    claims = find_claims(connection, named) if named else {}
     return [
         None if waiting.entry is None else _conflict(waiting.entry, claims) for waiting in batch
     ]

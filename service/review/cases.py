@@ -1,26 +1,31 @@
 """The case index -> columns of one window of time, which every statistic starts from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, func, select
 
 from service.core.findings import Finding
+from service.record.case_columns import NONE, Coded, read_columns
 from service.record.case_tables import cases
 from service.record.entry import Outcome
 
 DAY_SECONDS = 86_400
 WINDOW_DAYS = (1, 7, 30, 90, 365, 3650)
-NO_LABEL = -2
+NO_LABEL = NONE
 """In label arrays; -1 is unclear, 0 negative, 1 positive."""
 
 EVERYONE = ("sequence", "received", "counts")
 """Columns that every question needs."""
 
-TEXTS = ("id", "scanner", "age_band", "model", "candidate")
+CHOSEN_BY = ("outcome", "model")
+"""Columns that decide which cases a question is about."""
+
+FindIds = Callable[[Sequence[int]], Mapping[int, str]]
+"""Ids of cases by their sequence numbers; a page shows a few dozen of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +43,38 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Evaluated cases of one model in a window.
+    """Cases of a window, oldest first.
 
     Attributes
     ----------
     columns
-        Arrays of one length by name; numbers are float64 with NaN for NULL.
+        Arrays of one length by name. NULL is NaN in floats and -2 in small integers.
     """
 
     span: Span
     model: str | None
-    columns: Mapping[str, NDArray[Any]] = field(repr=False)
+    columns: Mapping[str, NDArray[Any] | Coded] = field(repr=False)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """One column."""
-        return self.columns[name]
+        """One column of numbers."""
+        column = self.columns[name]
+        return column.codes if isinstance(column, Coded) else column
+
+    def texts(self, name: str) -> Coded:
+        """One column of words."""
+        column = self.columns[name]
+        if not isinstance(column, Coded):
+            raise TypeError(f"{name} is no text")
+        return column
 
     def __len__(self) -> int:
         """How many cases."""
-        return len(self.columns["sequence"])
+        return len(self["sequence"])
 
-    def where(self, chosen: NDArray[np.bool_]) -> "Cases":
-        """The cases that are marked."""
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Cases":
+        """The cases that are marked or numbered."""
+        if isinstance(chosen, np.ndarray) and chosen.dtype == np.bool_ and chosen.all():
+            return self
         return Cases(self.span, self.model, {n: c[chosen] for n, c in self.columns.items()})
 
     def labels(self, finding: Finding, *, use_verdicts: bool = False) -> NDArray[np.int8]:
@@ -67,8 +82,8 @@ class Cases:
         told = self[f"report_{finding}"]
         if use_verdicts:
             verdicts = self[f"verdict_{finding}"]
-            told = np.where(np.isnan(verdicts), told, verdicts)
-        return np.asarray(np.nan_to_num(told, nan=NO_LABEL), np.int8)
+            told = np.where(verdicts == NO_LABEL, told, verdicts)
+        return np.asarray(told, np.int8)
 
 
 def newest_time(connection: Connection) -> float | None:
@@ -101,6 +116,20 @@ def span_of(connection: Connection, days: int, model: tuple[str, str, str] | Non
     return Span(end - days * DAY_SECONDS, end)
 
 
+def load_window(connection: Connection, span: Span, names: Sequence[str]) -> Cases:
+    """Read all cases of a window, whatever became of them, oldest first."""
+    asked = tuple(dict.fromkeys((*EVERYONE, *names)))
+    table = read_columns(connection, asked, since=span.start, until=span.end)
+    window = Cases(span, None, table)
+    received = window["received"]
+    inside = (received >= span.start) & (received <= span.end)
+    if not inside.all():
+        window = window.where(inside)
+    if np.any(np.diff(window["received"]) < 0):
+        window = window.where(np.lexsort((window["sequence"], window["received"])))
+    return window
+
+
 def load_cases(
     connection: Connection,
     span: Span,
@@ -116,24 +145,16 @@ def load_cases(
     limit
         Takes the newest so many.
     """
-    page: Select[Any] = select(*(cases.c[name] for name in names)).where(
-        cases.c.received >= span.start,
-        cases.c.received <= span.end,
-        cases.c.outcome == Outcome.EVALUATED.value,
-    )
+    window = load_window(connection, span, (*names, *CHOSEN_BY))
+    chosen = window.texts("outcome").among(Outcome.EVALUATED.value)
     if model is not None:
-        page = page.where(cases.c.model == model)
-    newest = page.order_by(cases.c.received.desc(), cases.c.sequence.desc())
-    rows = connection.execute(newest if limit is None else newest.limit(limit)).all()
-    columns = list(zip(*reversed(rows), strict=True)) or [()] * len(names)
-    return Cases(
-        span,
-        model,
-        {name: _array(name, column) for name, column in zip(names, columns, strict=True)},
-    )
+        chosen &= window.texts("model").among(model)
+    places = np.flatnonzero(chosen)
+    kept = Cases(span, model, {name: window.columns[name] for name in names})
+    return kept.where(places if limit is None else places[-limit:])
 
 
-def _array(name: str, column: Sequence[Any]) -> NDArray[Any]:
-    if name in TEXTS:
-        return np.array(column, dtype=object)
-    return np.array(column, dtype=np.float64)
+def find_ids(connection: Connection, sequences: Iterable[int]) -> dict[int, str]:
+    """Ids of a few cases."""
+    wanted = select(cases.c.sequence, cases.c.id).where(cases.c.sequence.in_(list(sequences)))
+    return {row.sequence: row.id for row in connection.execute(wanted)}

@@ -1,19 +1,21 @@
 """Champion against candidate on the same radiographs: flips, paired tests, shift of the scores."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
-from scipy import stats
 
 from service.core.findings import ABNORMAL, Finding
-from service.review.cases import Cases
+from service.review.cases import Cases, FindIds
 from service.review.statistics import (
     AucPair,
     Floats,
     PairedCounts,
     Rate,
     delong,
+    ks_shift,
     mcnemar,
     rate,
 )
@@ -64,6 +66,8 @@ class Comparison:
     champion: str | None
     candidate: str | None
     cases: int
+    not_evaluated: int
+    """Studies that the champion evaluated and the candidate would not have."""
     findings: tuple[FindingComparison, ...]
     flips: tuple[Flip, ...]
 
@@ -72,20 +76,26 @@ class Comparison:
         return asdict(self)
 
 
-def compare(cases: Cases) -> Comparison:
+def compare(cases: Cases, find_ids: FindIds) -> Comparison:
     """Compare on the cases that the newest candidate has scored, each study once."""
-    names = [name for name in cases["candidate"].tolist() if name]
-    candidate = names[-1] if names else None
-    both = cases.where((cases["candidate"] == candidate) & (cases["counts"] == 1))
-    if candidate is None:
-        both = cases.where(np.zeros(len(cases), np.bool_))
-    flips = [flip for finding in ABNORMAL for flip in _flips(both, finding)]
+    scored = cases.texts("candidate")
+    places = np.flatnonzero(~scored.among(None))
+    candidate = scored.word(int(places[-1])) if len(places) else None
+    is_counted = np.asarray(cases["counts"] == 1, np.bool_)
+    # Without a candidate no case holds an empty word.
+    seen = cases.where(scored.among(candidate or "") & is_counted)
+    is_evaluated = ~np.isnan(seen[f"candidate_score_{ABNORMAL[0]}"])
+    both = seen.where(is_evaluated)
+    flips = [flip for finding in ABNORMAL for flip in _flips(both, finding, find_ids)]
+    with ThreadPoolExecutor(len(ABNORMAL)) as threads:  # sorting lets go of the interpreter
+        findings = tuple(threads.map(partial(_compare_finding, both), ABNORMAL))
     newest = sorted(flips, key=lambda flip: flip.received_at, reverse=True)
     return Comparison(
         champion=cases.model,
         candidate=candidate,
         cases=len(both),
-        findings=tuple(_compare_finding(both, finding) for finding in ABNORMAL),
+        not_evaluated=len(seen) - len(both),
+        findings=findings,
         flips=tuple(newest[:FLIPS_SHOWN]),
     )
 
@@ -97,7 +107,7 @@ def _compare_finding(both: Cases, finding: Finding) -> FindingComparison:
     positive, negative = labels == 1, labels == 0
     clear = positive | negative
     positives, negatives = int(positive.sum()), int(negative.sum())
-    shift = stats.ks_2samp(first, second) if len(both) else None
+    shift = ks_shift(first, second)
     return FindingComparison(
         finding=finding.value,
         positives=positives,
@@ -109,8 +119,8 @@ def _compare_finding(both: Cases, finding: Finding) -> FindingComparison:
         among_positives=mcnemar(flag[positive], other[positive]),
         among_negatives=mcnemar(~flag[negative], ~other[negative]),
         auc=delong(first[clear], second[clear], positive[clear]),
-        shift_statistic=float(shift.statistic) if shift else 0.0,
-        shift_p_value=float(shift.pvalue) if shift else 1.0,
+        shift_statistic=shift.statistic,
+        shift_p_value=shift.p_value,
         champion_histogram=_histogram(first),
         candidate_histogram=_histogram(second),
         flips=int((flag != other).sum()),
@@ -122,22 +132,24 @@ def _histogram(scores: Floats) -> tuple[int, ...]:
     return tuple(int(count) for count in counts)
 
 
-def _flips(both: Cases, finding: Finding) -> list[Flip]:
-    flag, other = both[f"flag_{finding}"], both[f"candidate_flag_{finding}"]
-    labels = both.labels(finding)
+def _flips(both: Cases, finding: Finding, find_ids: FindIds) -> list[Flip]:
+    flips = np.flatnonzero(both[f"flag_{finding}"] != both[f"candidate_flag_{finding}"])
+    shown = both.where(flips[-FLIPS_SHOWN:])
+    ids, labels = find_ids(shown["sequence"].tolist()), shown.labels(finding)
+    scanners = shown.texts("scanner")
     told = {1: "positive", 0: "negative", -1: "unclear"}
     return [
         Flip(
-            id=str(both["id"][index]),
-            received_at=datetime.fromtimestamp(float(both["received"][index]), UTC).isoformat(
+            id=ids[int(shown["sequence"][place])],
+            received_at=datetime.fromtimestamp(float(shown["received"][place]), UTC).isoformat(
                 timespec="minutes"
             ),
-            scanner=str(both["scanner"][index]),
+            scanner=str(scanners.word(place)),
             finding=finding.value,
-            champion=float(both[f"score_{finding}"][index]),
-            candidate=float(both[f"candidate_score_{finding}"][index]),
-            champion_flags=bool(flag[index] == 1),
-            report=told.get(int(labels[index]), "none"),
+            champion=float(shown[f"score_{finding}"][place]),
+            candidate=float(shown[f"candidate_score_{finding}"][place]),
+            champion_flags=bool(shown[f"flag_{finding}"][place] == 1),
+            report=told.get(int(labels[place]), "none"),
         )
-        for index in np.flatnonzero(flag != other)[-FLIPS_SHOWN:]
+        for place in range(len(shown))
     ]

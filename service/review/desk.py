@@ -1,6 +1,7 @@
 """What the pages and their JSON ask of the log; all of it blocks, so routes run in threads."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from service.core.artifact import OperatingPoint, Purpose
@@ -11,7 +12,14 @@ from service.record.case_index import CaseIndex, Progress
 from service.record.queries import LoggedEntry, evidence_about, find_entry, newest_body
 from service.record.record import Reader
 from service.review import worklist
-from service.review.cases import EVERYONE, Cases, load_cases, newest_model, span_of
+from service.review.cases import (
+    EVERYONE,
+    Cases,
+    find_ids,
+    load_cases,
+    newest_model,
+    span_of,
+)
 from service.review.comparison import Comparison, compare
 from service.review.golive import GoLive, decide
 from service.review.queueing import QueueReport, replay
@@ -23,14 +31,18 @@ STEPS_AT_ONCE = 2
 QUEUE_CASES = 4000
 """Newest arrivals that the reading room replays; three disciplines take about half a second."""
 
-CACHED_WINDOWS = 6
+CACHED_WINDOWS = 3
+"""Each takes some tens of megabytes for a million cases."""
+
+UNSEALED_BLOCKS = 2
+"""Blocks that a page reads row by row at no cost that anybody notices."""
 
 QUEUE_NAMES = (
     *EVERYONE, "rank",
     *(f"{part}_{finding}" for finding in ABNORMAL for part in ("report", "flag")),
 )  # fmt: skip
 COMPARISON_NAMES = (
-    *EVERYONE, "id", "scanner", "candidate",
+    *EVERYONE, "scanner", "candidate",
     *(
         f"{part}_{finding}"
         for finding in ABNORMAL
@@ -59,7 +71,8 @@ class ReviewDesk:
         progress = self._index.progress()
         with self._lock:
             is_idle = self._follower is None or not self._follower.is_alive()
-            if not progress.is_current and is_idle:
+            is_behind = not progress.is_current or self._index.unsealed() > UNSEALED_BLOCKS
+            if is_behind and is_idle:
                 self._follower = threading.Thread(target=self._follow, daemon=True)
                 self._follower.start()
         return progress
@@ -108,7 +121,9 @@ class ReviewDesk:
     ) -> ThresholdReport:
         """What a threshold would do."""
         cases = self.cases(days, _threshold_names(finding))
-        return judge_threshold(cases, finding, threshold, use_verdicts=use_verdicts)
+        return judge_threshold(
+            cases, finding, threshold, find_ids=self._find_ids, use_verdicts=use_verdicts
+        )
 
     def curves(self, finding: Finding, *, days: int, use_verdicts: bool) -> dict[str, list[float]]:
         """Sensitivity and specificity over all thresholds."""
@@ -118,7 +133,7 @@ class ReviewDesk:
 
     def comparison(self, *, days: int) -> Comparison:
         """Champion against candidate."""
-        return compare(self.cases(days, COMPARISON_NAMES))
+        return compare(self.cases(days, COMPARISON_NAMES), self._find_ids)
 
     def queue(
         self, *, days: int, readers: int, utilisation: float, cap_minutes: float
@@ -172,6 +187,10 @@ class ReviewDesk:
                 del self._windows[next(iter(self._windows))]
         return loaded
 
+    def _find_ids(self, sequences: Sequence[int]) -> dict[int, str]:
+        with self._index.reading() as connection:
+            return find_ids(connection, sequences)
+
     def _follow(self) -> None:
         try:
             self._index.catch_up()
@@ -181,4 +200,4 @@ class ReviewDesk:
 
 def _threshold_names(finding: Finding) -> tuple[str, ...]:
     parts = ("score", "flag", "report", "verdict")
-    return (*EVERYONE, "id", "scanner", "age_band", *(f"{part}_{finding}" for part in parts))
+    return (*EVERYONE, "scanner", "age_band", *(f"{part}_{finding}" for part in parts))

@@ -1,12 +1,10 @@
-"""The one door to the pages: who may come in, and as whom their actions are recorded.
+"""As whom the actions on the pages are recorded; who may come in at all, the door has decided.
 
-Until authentication is configured, the pages are served only where nobody but this machine can
-ask: the service listens on a loopback address, the caller names a loopback host (a page elsewhere
-that points its own name at 127.0.0.1 does not), and no proxy stands between.
+While access control is off, the pages are served only where nobody but this machine can ask: the
+service listens on a loopback address, the caller names a loopback host (a page elsewhere that
+points its own name at 127.0.0.1 does not), and no proxy stands between.
 """
 
-import ipaddress
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -14,8 +12,9 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
-LOCAL: Final = "local"
-FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
+from service.access.addresses import is_loopback
+from service.access.caller import LOCAL, Caller
+
 SAFE_METHODS: Final = ("GET", "HEAD")
 CROSS_SITE: Final = ("cross-site", "same-site")
 
@@ -28,42 +27,29 @@ class Reviewer:
     """Stands in the `actor` column of what they do."""
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address or name."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def let_in(request: Request) -> Reviewer:
-    """Admit a caller on this machine; the application may put another rule in its place.
+    """The person or program that the door let in.
 
     Raises
     ------
     HTTPException
-        404: whoever may not see the pages is not told that there are any.
+        404, while access control is off: whoever may not see the pages is not told that there are
+        any.
     """
-    rule: Callable[[Request], Reviewer | None] = getattr(
-        request.app.state, "review_gate", local_reviewer
-    )
-    reviewer = rule(request)
-    if reviewer is None or _is_forged(request):
+    caller: Caller = request.state.caller
+    is_stranger = caller == LOCAL and not _names_this_machine(request)
+    if is_stranger or (caller.csrf_token is None and _is_forged(request)):
         raise HTTPException(404)
-    return reviewer
+    return Reviewer(caller.name)
 
 
-def local_reviewer(request: Request) -> Reviewer | None:
-    """The rule without authentication."""
+def _names_this_machine(request: Request) -> bool:
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    is_direct = not any(name in request.headers for name in FORWARDED)
-    return Reviewer(LOCAL) if is_loopback(host) and is_direct else None
+    return is_loopback(host)
 
 
 def _is_forged(request: Request) -> bool:
-    """Whether another site's page sends this action in the reviewer's name."""
+    """Whether another site's page sends this action; of a session the door asks for more."""
     if request.method in SAFE_METHODS:
         return False
     origin = request.headers.get("origin")

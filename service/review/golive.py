@@ -1,17 +1,19 @@
 """Registered criteria against the log -> GO, EXTEND or NO-GO, valid at whatever day one looks."""
 
+import math
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+import numpy as np
+from sqlalchemy import Connection
 
 from service.core.findings import ABNORMAL, Finding
-from service.record.case_tables import cases
 from service.record.criteria import Criteria
 from service.record.entry import Outcome
+from service.review.cases import NO_LABEL, Cases, Span, load_window
 from service.review.statistics import confidence_sequence, still_needed
 
 SIDES = {"sensitivity": 1, "specificity": 0}
@@ -87,34 +89,16 @@ class _Scope:
     since: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Tally:
     """Radiographs in scope, by what was said of them."""
 
-    evaluated: int = 0
-    radiographs: int = 0
-    reported: int = 0
-    unclear: int = 0
-    reports: dict[Finding, Counter[tuple[int, int]]] = field(
-        default_factory=lambda: {finding: Counter() for finding in ABNORMAL}
-    )
+    evaluated: int
+    radiographs: int
+    reported: int
+    unclear: int
+    reports: dict[Finding, Counter[tuple[int, int]]]
     """By finding: report and flag of the studies that count."""
-
-    def add(self, outcome: str, counts: bool, labels: dict[str, int | None], rows: int) -> None:
-        """Count one group of equal rows."""
-        is_evaluated = outcome == Outcome.EVALUATED.value
-        if is_evaluated or outcome == Outcome.NOT_EVALUATED.value:
-            self.radiographs += rows
-        self.evaluated += rows * is_evaluated
-        told = [labels[f"report_{finding}"] for finding in ABNORMAL]
-        if not counts or all(label is None for label in told):
-            return
-        self.reported += rows
-        self.unclear += rows * (-1 in told)
-        for finding, label in zip(ABNORMAL, told, strict=True):
-            flag = labels[f"flag_{finding}"]
-            if label is not None and flag is not None:
-                self.reports[finding][label, flag] += rows
 
 
 def decide(
@@ -195,19 +179,33 @@ def _overall(judged: list[Criterion]) -> Decision:
 
 
 def _count(connection: Connection, scope: _Scope) -> _Tally:
-    """One pass over an index that holds all that is asked for, however many rows there are."""
-    names = [f"{part}_{finding}" for finding in ABNORMAL for part in ("report", "flag")]
-    kinds = [cases.c.outcome, cases.c.counts, *(cases.c[name] for name in names)]
-    grouped = (
-        select(*kinds, func.count())
-        .where(
-            cases.c.model_digest == scope.model_digest,
-            cases.c.threshold_digest == scope.threshold_digest,
-            cases.c.received >= scope.since,
-        )
-        .group_by(*kinds)
+    """One pass over the columns of what came since the registration."""
+    parts = [f"{part}_{finding}" for finding in ABNORMAL for part in ("report", "flag")]
+    names = ("outcome", "model_digest", "threshold_digest", *parts)
+    window = load_window(connection, Span(scope.since, math.inf), names)
+    window = window.where(
+        window.texts("model_digest").among(scope.model_digest)
+        & window.texts("threshold_digest").among(scope.threshold_digest)
     )
-    tally = _Tally()
-    for outcome, counts, *labels, rows in connection.execute(grouped):
-        tally.add(outcome, bool(counts), dict(zip(names, labels, strict=True)), rows)
-    return tally
+    outcome = window.texts("outcome")
+    evaluated = int(outcome.among(Outcome.EVALUATED.value).sum())
+    counted = window.where(np.asarray(window["counts"] == 1, np.bool_))
+    labels = np.stack([counted.labels(finding) for finding in ABNORMAL])
+    return _Tally(
+        evaluated=evaluated,
+        radiographs=evaluated + int(outcome.among(Outcome.NOT_EVALUATED.value).sum()),
+        reported=int((labels != NO_LABEL).any(axis=0).sum()),
+        unclear=int((labels == -1).any(axis=0).sum()),
+        reports={finding: _reports(counted, finding) for finding in ABNORMAL},
+    )
+
+
+def _reports(counted: Cases, finding: Finding) -> Counter[tuple[int, int]]:
+    labels, flags = counted.labels(finding), counted[f"flag_{finding}"]
+    return Counter(
+        {
+            (label, flag): int(((labels == label) & (flags == flag)).sum())
+            for label in SIDES.values()
+            for flag in (0, 1)
+        }
+    )

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from service import __version__
+from service.access.caller import LOCAL, Caller
 from service.answers import NOTICE
 from service.review.cases import WINDOW_DAYS
 from service.review.desk import SIMULATED_MODEL, ReviewDesk
@@ -98,6 +99,7 @@ def render(
 ) -> HTMLResponse:
     """Fill a template; every page knows the model, the mode and how far the index is."""
     newest = desk.newest_model()
+    caller: Caller = request.state.caller
     body = ENVIRONMENT.get_template(template).render(
         path=request.url.path,
         navigation=NAVIGATION,
@@ -105,6 +107,8 @@ def render(
         version=__version__,
         mode=runtime.mode.value,
         model=runtime.model.stamp,
+        is_access_off=caller == LOCAL,
+        caller=caller,
         progress=request.state.index_progress,
         is_simulated=newest is not None and newest[0].startswith(SIMULATED_MODEL),
         window_days=WINDOW_DAYS,

@@ -7,11 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.core.findings import Finding
-from service.review.cases import Cases
+from service.review.cases import NO_LABEL, Cases, FindIds
 from service.review.statistics import Rate, rate
 
 MISSED_SHOWN = 25
 CURVE_STEPS = 101
+CELLS = 4 * 2 * 2
+"""Label, flagged or not, counted or not."""
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,12 @@ class ThresholdReport:
 
 
 def judge_threshold(
-    cases: Cases, finding: Finding, threshold: float, *, use_verdicts: bool = False
+    cases: Cases,
+    finding: Finding,
+    threshold: float,
+    *,
+    find_ids: FindIds,
+    use_verdicts: bool = False,
 ) -> ThresholdReport:
     """Count what flagging at `threshold` or above would have done.
 
@@ -68,25 +78,17 @@ def judge_threshold(
     labels = cases.labels(finding, use_verdicts=use_verdicts)
     flagged = np.asarray(cases[f"score_{finding}"] >= threshold, np.bool_)
     counted = np.asarray(cases["counts"] == 1, np.bool_)
-    days = cases.span.days
+    cells = ((labels - NO_LABEL) * 4 + flagged * 2 + counted).astype(np.int64)
     missed = np.flatnonzero((labels == 1) & ~flagged & counted)
-
-    def group(name: str, chosen: NDArray[np.bool_]) -> Operating:
-        return _operating(name, labels, flagged, counted, chosen, days)
-
     return ThresholdReport(
         finding=finding.value,
         model=cases.model,
         threshold=threshold,
-        days=days,
-        overall=group("all", np.ones(len(cases), np.bool_)),
-        by_scanner=tuple(
-            group(name, cases["scanner"] == name) for name in _names(cases, "scanner")
-        ),
-        by_age_band=tuple(
-            group(name, cases["age_band"] == name) for name in _names(cases, "age_band")
-        ),
-        missed=tuple(_missed(cases, finding, index) for index in missed[::-1][:MISSED_SHOWN]),
+        days=cases.span.days,
+        overall=_operating("all", _tally(cells, 1)[0], cases.span.days),
+        by_scanner=_by_group(cases, "scanner", cells),
+        by_age_band=_by_group(cases, "age_band", cells),
+        missed=_missed(cases.where(missed[::-1][:MISSED_SHOWN]), finding, find_ids),
         missed_total=len(missed),
     )
 
@@ -97,10 +99,8 @@ def curves(cases: Cases, finding: Finding, *, use_verdicts: bool = False) -> dic
     counted = cases["counts"] == 1
     scores = cases[f"score_{finding}"]
     grid = np.linspace(0, 1, CURVE_STEPS)
-    positives = np.sort(scores[counted & (labels == 1)])
-    negatives = np.sort(scores[counted & (labels == 0)])
-    below_p = np.searchsorted(positives, grid, side="left") / max(1, len(positives))
-    below_n = np.searchsorted(negatives, grid, side="left") / max(1, len(negatives))
+    below_p = _share_below(scores[counted & (labels == 1)], grid)
+    below_n = _share_below(scores[counted & (labels == 0)], grid)
     return {
         "threshold": grid.tolist(),
         "sensitivity": (1 - below_p).tolist(),
@@ -108,43 +108,57 @@ def curves(cases: Cases, finding: Finding, *, use_verdicts: bool = False) -> dic
     }
 
 
-def _operating(
-    name: str,
-    labels: NDArray[np.int8],
-    flagged: NDArray[np.bool_],
-    counted: NDArray[np.bool_],
-    chosen: NDArray[np.bool_],
-    days: float,
-) -> Operating:
-    once = counted & chosen
-    positive, negative = once & (labels == 1), once & (labels == 0)
-    true_positive, false_positive = int((positive & flagged).sum()), int((negative & flagged).sum())
-    false_negative, true_negative = (
-        int((positive & ~flagged).sum()),
-        int((negative & ~flagged).sum()),
+def _share_below(scores: Floats, grid: Floats) -> Floats:
+    """Share of the scores that lie below each threshold, without sorting a million of them."""
+    steps = np.searchsorted(grid, scores, side="right")
+    below = np.cumsum(np.bincount(steps, minlength=len(grid) + 1)[: len(grid)])
+    return np.asarray(below / max(1, len(scores)), np.float64)
+
+
+def _by_group(cases: Cases, column: str, cells: NDArray[np.int64]) -> tuple[Operating, ...]:
+    """One row for each group that has a case, by name."""
+    groups = cases.texts(column)
+    tallies = _tally(groups.codes * CELLS + cells, len(groups.words))
+    named = zip(map(str, groups.words), tallies, strict=True)
+    return tuple(
+        _operating(name, tally, cases.span.days)
+        for name, tally in sorted(named, key=lambda pair: pair[0])
+        if tally.any()
     )
+
+
+def _tally(cells: NDArray[np.int64], groups: int) -> Counts:
+    """(G, label + 2, flagged, counted) numbers of cases."""
+    return np.bincount(cells, minlength=groups * CELLS).reshape(groups, 4, 2, 2)
+
+
+def _operating(name: str, tally: Counts, days: float) -> Operating:
+    once = tally[:, :, 1]
+    (missed, caught), (cleared, raised) = once[1 - NO_LABEL], once[0 - NO_LABEL]
     return Operating(
         group=name,
-        sensitivity=rate(true_positive, true_positive + false_negative),
-        specificity=rate(true_negative, true_negative + false_positive),
-        ppv=rate(true_positive, true_positive + false_positive),
-        npv=rate(true_negative, true_negative + false_negative),
-        flags_per_day=float((flagged & chosen).sum()) / days,
-        unclear=int((once & (labels == -1)).sum()),
-        unreported=int((once & (labels < -1)).sum()),
+        sensitivity=rate(int(caught), int(caught + missed)),
+        specificity=rate(int(cleared), int(cleared + raised)),
+        ppv=rate(int(caught), int(caught + raised)),
+        npv=rate(int(cleared), int(cleared + missed)),
+        flags_per_day=float(tally[:, 1].sum()) / days,
+        unclear=int(once[-1 - NO_LABEL].sum()),
+        unreported=int(once[0].sum()),
     )
 
 
-def _names(cases: Cases, column: str) -> list[str]:
-    return sorted(set(cases[column].tolist()))
-
-
-def _missed(cases: Cases, finding: Finding, index: int) -> Missed:
-    received = datetime.fromtimestamp(float(cases["received"][index]), UTC)
-    return Missed(
-        id=str(cases["id"][index]),
-        received_at=received.isoformat(timespec="minutes"),
-        scanner=str(cases["scanner"][index]),
-        age_band=str(cases["age_band"][index]),
-        probability=float(cases[f"score_{finding}"][index]),
+def _missed(cases: Cases, finding: Finding, find_ids: FindIds) -> tuple[Missed, ...]:
+    ids = find_ids(cases["sequence"].tolist())
+    scanners, ages = cases.texts("scanner"), cases.texts("age_band")
+    return tuple(
+        Missed(
+            id=ids[int(cases["sequence"][place])],
+            received_at=datetime.fromtimestamp(float(cases["received"][place]), UTC).isoformat(
+                timespec="minutes"
+            ),
+            scanner=str(scanners.word(place)),
+            age_band=str(ages.word(place)),
+            probability=float(cases[f"score_{finding}"][place]),
+        )
+        for place in range(len(cases))
     )

@@ -5,14 +5,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
-from service.core.findings import ABNORMAL
+from service.core.findings import ABNORMAL, Finding
 from service.core.triage import Priority
+from service.record.case_columns import NONE
 from service.record.case_tables import PRIORITY_RANK, cases
 from service.record.entry import Outcome
-from service.review.cases import DAY_SECONDS, newest_time
+from service.review.cases import DAY_SECONDS, Cases, Span, load_window, newest_time
 
 PAGE_ROWS = 50
 CONTROL_SUFFIX = ("0", "1", "2", "3")
@@ -73,16 +76,24 @@ class Page:
 
 def read_page(connection: Connection, filters: Filters, *, page_rows: int = PAGE_ROWS) -> Page:
     """Read the page after `filters.after`: urgent first, and within a priority the newest."""
-    conditions = _conditions(connection, filters)
-    found: list[Any] = []
-    for rank in RANK_NAME:
-        missing = page_rows + 1 - len(found)
-        if missing > 0:
-            found += connection.execute(_of_rank(rank, conditions, filters.after, missing)).all()
-    rows, last = found[:page_rows], None
-    if len(found) > page_rows:
-        last = f"{rows[-1].rank}:{rows[-1].received!r}:{rows[-1].sequence}"
-    return Page(tuple(_row(row) for row in rows), last, _totals(connection, conditions))
+    end = newest_time(connection) or 0.0
+    span = Span(end - filters.days * DAY_SECONDS, end)
+    window = load_window(connection, span, ("rank", "outcome", *_asked(filters)))
+    chosen = window.where(_marked(window, filters))
+    order = _following(chosen, filters.after)[: page_rows + 1]
+    sequences = chosen["sequence"][order[:page_rows]].tolist()
+    found = connection.execute(select(cases).where(cases.c.sequence.in_(sequences)))
+    rows = {row.sequence: row for row in found}
+    last = None
+    if len(order) > page_rows:
+        ending = rows[sequences[-1]]
+        last = f"{ending.rank}:{ending.received!r}:{ending.sequence}"
+    totals = np.bincount(chosen["rank"], minlength=len(RANK_NAME))
+    return Page(
+        tuple(_row(rows[sequence]) for sequence in sequences),
+        last,
+        {name: int(totals[rank]) for rank, name in RANK_NAME.items()},
+    )
 
 
 def read_choices(connection: Connection) -> dict[str, list[str]]:
@@ -144,60 +155,71 @@ def _distinct(connection: Connection, column: ColumnElement[str]) -> Iterator[st
     yield from (row[0] for row in connection.execute(values))
 
 
-def _conditions(connection: Connection, filters: Filters) -> list[ColumnElement[bool]]:
-    since = (newest_time(connection) or 0.0) - filters.days * DAY_SECONDS
-    flags = {finding.value: cases.c[f"flag_{finding}"] == 1 for finding in ABNORMAL}
-    differs = or_(*(cases.c[f"flag_{f}"] != cases.c[f"candidate_flag_{f}"] for f in ABNORMAL))
-    asked: dict[str, tuple[bool, ColumnElement[bool]]] = {
-        "since": (True, cases.c.received >= since),
-        "scanner": (bool(filters.scanner), cases.c.scanner == filters.scanner),
-        "model": (bool(filters.model), cases.c.model == filters.model),
-        "priority": (
-            bool(filters.priority),
-            cases.c.rank == (PRIORITY_RANK[Priority(filters.priority)] if filters.priority else 0),
-        ),
-        "flag": (bool(filters.flag), flags[filters.flag or "pneumonia"]),
-        "warning": (
-            bool(filters.warning),
-            cases.c.warnings.contains(f",{filters.warning},", autoescape=True),
-        ),
-        "disagreement": (filters.only == "disagreement", cases.c.disagrees == 1),
-        "not_evaluated": (
-            filters.only == "not_evaluated", cases.c.outcome == Outcome.NOT_EVALUATED.value,
-        ),
-        "differs": (filters.only == "candidate_differs", differs),
-        "shown": (True, cases.c.outcome.in_(("evaluated", "not_evaluated"))),
-    }  # fmt: skip
-    return [condition for is_asked, condition in asked.values() if is_asked]
+def _asked(filters: Filters) -> list[str]:
+    """Columns that the filters look at."""
+    columns = {
+        "scanner": filters.scanner,
+        "model": filters.model,
+        "warnings": filters.warning,
+        "disagrees": filters.only == "disagreement",
+        f"flag_{filters.flag}": filters.flag,
+    }
+    names = [name for name, is_asked in columns.items() if is_asked]
+    if filters.only == "candidate_differs":
+        names += [f"{part}_{f}" for f in ABNORMAL for part in ("flag", "candidate_flag")]
+    return names
 
 
-def _of_rank(rank: int, conditions: list[ColumnElement[bool]], after: str, limit: int) -> Any:
-    page = select(cases).where(cases.c.rank == rank, *conditions)
-    if after:
-        last_rank, received, sequence = after.split(":")
-        if rank < int(last_rank):
-            page = page.where(cases.c.sequence < 0)
-        elif rank == int(last_rank):
-            page = page.where(
-                or_(
-                    cases.c.received < float(received),
-                    and_(cases.c.received == float(received), cases.c.sequence < int(sequence)),
-                )
-            )
-    return page.order_by(cases.c.received.desc(), cases.c.sequence.desc()).limit(limit)
+def _marked(window: Cases, filters: Filters) -> NDArray[np.bool_]:
+    """Which cases the filters let through; replays and conflicts are never shown."""
+    shown = (Outcome.EVALUATED.value, Outcome.NOT_EVALUATED.value)
+    marked = window.texts("outcome").among(
+        *(shown[1:] if filters.only == "not_evaluated" else shown)
+    )
+    if filters.scanner:
+        marked &= window.texts("scanner").among(filters.scanner)
+    if filters.model:
+        marked &= window.texts("model").among(filters.model)
+    if filters.priority:
+        marked &= window["rank"] == PRIORITY_RANK[Priority(filters.priority)]
+    if filters.flag:
+        marked &= window[f"flag_{filters.flag}"] == 1
+    if filters.warning:
+        warnings = window.texts("warnings")
+        holding = [text for text in warnings.words if f",{filters.warning}," in str(text)]
+        marked &= warnings.among(*holding)
+    if filters.only == "disagreement":
+        marked &= window["disagrees"] == 1
+    if filters.only == "candidate_differs":
+        marked &= np.any([_differs(window, finding) for finding in ABNORMAL], axis=0)
+    return marked
 
 
-def _totals(connection: Connection, conditions: list[ColumnElement[bool]]) -> dict[str, int]:
-    counted = select(cases.c.rank, func.count()).where(*conditions).group_by(cases.c.rank)
-    found = {row[0]: row[1] for row in connection.execute(counted)}
-    return {name: found.get(rank, 0) for rank, name in RANK_NAME.items()}
+def _differs(window: Cases, finding: Finding) -> NDArray[np.bool_]:
+    flag, candidate = window[f"flag_{finding}"], window[f"candidate_flag_{finding}"]
+    return np.asarray((flag != candidate) & (flag != NONE) & (candidate != NONE), np.bool_)
+
+
+def _following(chosen: Cases, after: str) -> NDArray[np.intp]:
+    """Places of the cases that follow the cursor, in the order of the worklist."""
+    ranks, received = chosen["rank"], chosen["received"]
+    last_rank, last_received, last_sequence = after.split(":") if after else ("-1", "0", "0")
+    lines = []
+    for rank in range(max(0, int(last_rank)), len(RANK_NAME)):
+        line = np.flatnonzero(ranks == rank)[::-1]
+        if rank == int(last_rank):
+            moment, sequences = float(last_received), chosen["sequence"][line]
+            is_later = (received[line] == moment) & (sequences < int(last_sequence))
+            line = line[(received[line] < moment) | is_later]
+        lines.append(line)
+    return np.concatenate(lines)
 
 
 def _row(row: Any) -> Row:
     is_evaluated = row.outcome == Outcome.EVALUATED.value
     values = row._mapping
     candidate = None
-    if row.candidate is not None:
+    if row.candidate is not None and values[f"candidate_flag_{ABNORMAL[0]}"] is not None:
         candidate = tuple(f.value for f in ABNORMAL if values[f"candidate_flag_{f}"])
     return Row(
         id=row.id,

@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.metrics_page import build_registry, own_families
+from service.core.drift_scalars import Scalar
 from tests.support.apps import open_app, tiny_settings
 from tests.support.radiographs import dicom_bytes, png_bytes
 
 UNITS = ("seconds", "bytes", "ratio", "info", "images", "requests", "rows", "timestamp_seconds")
 COUNTED = (
     "radiographs", "problems", "uploads", "priorities", "flags", "not_evaluated", "warnings",
-    "device_changes", "image_checks",
+    "device_changes", "image_checks", "instances", "failures", "resets",
 )  # fmt: skip
-STATES = ("ready", "shadow_mode", "drift_kind", "drift_cause", "drift_psi")
+STATES = ("ready", "shadow_mode", "drift_kind", "drift_cause", "drift_psi", "last_sequence")
 NAME = re.compile(rf"cxr_([a-z_]+_)?({'|'.join(UNITS + COUNTED + STATES)})")
 MOST_SERIES = 3000
 
@@ -37,6 +39,13 @@ async def test_exposition_is_well_formed_named_and_bounded(exposition: str) -> N
     assert [family.name for family in own if not NAME.fullmatch(family.name)] == []
     assert all(family.documentation.endswith(".") for family in own)
     assert sum(len(family.samples) for family in families) < MOST_SERIES
+
+
+async def test_catalogue_holds_all_that_the_service_exposes(exposition: str) -> None:
+    listed = {family.name for family in own_families(build_registry(("room-1",), tuple(Scalar)))}
+
+    own = {f.name for f in text_string_to_metric_families(exposition) if f.name.startswith("cxr_")}
+    assert own == listed
 
 
 async def test_traffic_moves_the_counters(exposition: str) -> None:

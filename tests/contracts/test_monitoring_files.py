@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service import codes
+from bench.metrics_page import build_registry
 from service.core.drift_scalars import Scalar
-from service.drift_metrics import DriftMetrics
-from service.metrics import Metrics
 from tests.support.dashboards import (
     DEPLOY,
     RECORDED,
@@ -31,17 +29,7 @@ MOST_SERIES = 12_000
 @pytest.fixture(scope="module")
 def registry() -> CollectorRegistry:
     """Every instrument, for as many scanners as a site may name."""
-    registry = CollectorRegistry()
-    scanners = (*SCANNERS, "other")
-    Metrics(
-        registry,
-        scanners=scanners,
-        codes=codes.PROBLEMS,
-        reasons=codes.REASONS,
-        warnings=codes.WARNINGS,
-    )
-    DriftMetrics(registry, scanners=scanners, tells_results=True).use_scalars(Scalar, 0.0)
-    return registry
+    return build_registry((*SCANNERS, "other"), tuple(Scalar))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +89,7 @@ def test_dashboards_have_places_and_ids_of_their_own() -> None:
     boards = dashboards()
 
     assert [board["title"] for board in boards.values()] == [
-        "Capacity", "Model and drift", "Triage today",
+        "Capacity", "Model and drift", "PACS", "Triage today",
     ]  # fmt: skip
     for board in boards.values():
         ids = [panel["id"] for panel in board["panels"]]
@@ -120,7 +108,7 @@ def test_dashboards_have_places_and_ids_of_their_own() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "promtool check config prometheus/prometheus.yml",
+        "promtool check config --syntax-only prometheus/prometheus.yml",
         "promtool check rules prometheus/recording.yml prometheus/alerts.yml",
         "promtool test rules prometheus/alerts_test.yml",
         "amtool check-config alertmanager/alertmanager.yml",

@@ -21,8 +21,8 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
 @pytest.mark.parametrize(
     ("path", "statuses"),
     [
-        ("/predict", {200, 202, 400, 408, 409, 413, 415, 422, 500, 503}),
-        ("/explain", {200, 400, 403, 408, 413, 415, 422, 500, 503}),
+        ("/predict", {200, 202, 400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503}),
+        ("/explain", {200, 400, 401, 403, 408, 413, 415, 422, 429, 500, 503}),
     ],
 )
 def test_every_status_is_documented(paths: Paths, path: str, statuses: set[int]) -> None:
@@ -32,7 +32,10 @@ def test_every_status_is_documented(paths: Paths, path: str, statuses: set[int])
 
 
 def test_every_code_but_those_of_other_routes_is_documented_for_predict(paths: Paths) -> None:
-    elsewhere = {"SHADOW_MODE", "NOT_EVALUATED", "NOT_FOUND", "METHOD_NOT_ALLOWED", "CAPACITY"}
+    elsewhere = {
+        "SHADOW_MODE", "NOT_EVALUATED", "NOT_FOUND", "METHOD_NOT_ALLOWED", "CAPACITY",
+        "FORGED_REQUEST", "SIGN_IN_FAILED", "SIGN_IN_UNAVAILABLE",
+    }  # fmt: skip
     responses = paths["/predict"]["post"]["responses"].values()
 
     examples = [

@@ -97,7 +97,7 @@ def test_alert_reaches_the_receiver_and_says_who_what_and_since_when(site: Site)
     text = alert["annotations"]["description"]
     assert f"Scanner room-2: {alert['labels']['scalar']}" in text
     assert f"since {datetime.now(UTC):%Y-%m-%d}" in text
-    assert "Looks like: invert" in text
+    assert "Looks like: negative: polarity inverted;" in text
     assert alert["annotations"]["runbook_url"] == "docs/runbook.md#cxrscannerdrift"
 
 

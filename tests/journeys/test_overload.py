@@ -70,3 +70,28 @@ async def test_drain_answers_the_accepted_and_refuses_the_new(service: OpenApp) 
     assert (second.status_code, second.json()["code"]) == (503, "SHUTTING_DOWN")
     assert (await first).status_code == 200
     await service.runtime.admission.wait_idle()
+
+
+async def test_urgent_upload_finds_a_place_in_a_full_house(service: OpenApp) -> None:
+    slow = SlowUpload(png_bytes())
+    first = asyncio.ensure_future(service.client.post("/predict", content=slow))
+    await slow.started.wait()
+
+    urgent = await service.client.post(
+        "/predict", content=png_bytes(), headers={"X-Priority": "stat"}
+    )
+    routine = await service.client.post(
+        "/predict", content=png_bytes(), headers={"X-Priority": "routine"}
+    )
+    slow.finish.set()
+    await first
+
+    assert (urgent.status_code, routine.status_code) == (200, 503)
+
+
+async def test_unknown_priority_is_refused_and_not_taken_for_routine(service: OpenApp) -> None:
+    answer = await service.client.post(
+        "/predict", content=png_bytes(), headers={"X-Priority": "whenever"}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")

@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Connection, select
 
 from service.record import Entry, Evidence, Kind, Pseudonyms, Record, open_record
+from service.record.case_columns import DTYPES, NONE, Coded, Table, read_columns
 from service.record.case_index import INDEX_SUFFIX, CaseIndex, open_case_index
-from service.record.case_tables import SCHEMA, cases
+from service.record.case_tables import SCHEMA, case_metadata, cases
 from tests.support.record_entries import MODEL, evaluated, not_evaluated
 from tests.support.record_log import tamper
 
@@ -55,7 +58,7 @@ def _index_address(url: str) -> str:
 def _drop(url: str) -> list[str]:
     if not url.startswith("sqlite"):
         return [f"DROP SCHEMA {SCHEMA} CASCADE"]
-    return [f"DROP TABLE {table}" for table in ("cases", "case_reports", "case_state")]
+    return [f"DROP TABLE {table}" for table in case_metadata.tables]
 
 
 def _of_study(study: str = STUDY, **changes: Any) -> Entry:
@@ -182,3 +185,83 @@ async def test_two_indexers_make_one_index(log: _Log) -> None:
     other.close()
 
     assert [row["sequence"] for row in rows] == [1, 2, 3, 4, 5, 6]
+
+
+class _Blocks:
+    """The columns that a page reads, and the rows that they were made of."""
+
+    def __init__(self, log: _Log) -> None:
+        self._log = log
+        log.index.close()
+        tamper(_index_address(log.url), *_drop(log.url))
+        log.index = open_case_index(log.url, log.record.reader, block_cases=4)
+
+    def read(self, **window: float) -> Table:
+        self._log.index.catch_up()
+        with self._log.index.reading() as connection:
+            return read_columns(connection, list(DTYPES), **window)
+
+    def sequences(self, **window: float) -> list[int]:
+        column = self.read(**window)["sequence"]
+        assert isinstance(column, np.ndarray)
+        return [int(number) for number in column]
+
+    def check(self) -> None:
+        """What stands in the columns is what stands in the rows."""
+        table, rows = self.read(), self._log.rows()
+        for name, column in table.items():
+            told = [row[name] for row in rows]
+            if isinstance(column, Coded):
+                assert [column.word(place) for place in range(len(rows))] == told
+            else:
+                null = np.nan if column.dtype.kind == "f" else NONE
+                expected = np.array([null if value is None else value for value in told])
+                np.testing.assert_array_equal(column, expected)
+
+
+async def test_columns_hold_what_the_rows_hold_sealed_or_not(log: _Log) -> None:
+    blocks = _Blocks(log)
+    await log.append(*(_of_study(str(n) * 64) for n in range(7)), not_evaluated(), evaluated())
+
+    blocks.check()
+
+    assert log.index.unsealed() == 1
+
+
+async def test_evidence_about_a_sealed_block_reaches_its_columns(log: _Log) -> None:
+    blocks = _Blocks(log)
+    entries = [_of_study(str(n) * 64) for n in range(10)]
+    await log.append(*entries[:-1])
+    blocks.check()
+    body = {
+        "name": "tiny", "version": "0.0.2", "digest": "d", "threshold_digest": "t",
+        "probabilities": {"normal": 0.1, "pneumonia": 0.2, "tuberculosis": 0.7},
+        "flags": ["tuberculosis"], "priority": "urgent",
+    }  # fmt: skip
+    verdicts = {"verdicts": {"pneumonia": "negative", "tuberculosis": "unclear"}, "note": ""}
+
+    await log.report("negative", "1" * 64)
+    await log.record.note(Evidence(kind=Kind.CANDIDATE, entry=entries[5].id, body=body))
+    await log.record.note(Evidence(kind=Kind.ADJUDICATION, entry=entries[6].id, body=verdicts))
+    await log.append(entries[-1])
+
+    blocks.check()
+
+
+async def test_a_window_reads_the_blocks_that_it_touches(log: _Log) -> None:
+    blocks = _Blocks(log)
+    start = evaluated().received_at
+    await log.append(
+        *(evaluated(received_at=start + timedelta(seconds=n), pseudonyms=Pseudonyms())
+          for n in range(14))
+    )  # fmt: skip
+    blocks.check()
+
+    found = blocks.sequences(since=start.timestamp() + 5, until=start.timestamp() + 8)
+
+    assert {6, 7, 8, 9} <= set(found) <= set(range(4, 12))
+    assert found == sorted(found)
+
+
+async def test_an_empty_index_has_empty_columns(log: _Log) -> None:
+    assert _Blocks(log).sequences() == []

@@ -139,15 +139,21 @@ async def test_a_log_of_an_older_release_is_not_called_damaged(url: str) -> None
         open_reader(url)
 
 
-async def test_a_log_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("revision", "unknown"),
+    [("0001", ("age_band", "out_of_distribution")), ("0002", ("out_of_distribution",))],
+)
+async def test_a_log_of_an_older_release_is_brought_up_to_date(
+    tmp_path: Path, revision: str, unknown: tuple[str, ...]
+) -> None:
     url, engine = f"sqlite:///{tmp_path}/shadow.db", open_engine(f"sqlite:///{tmp_path}/shadow.db")
     config = Config()
     config.set_main_option("script_location", "service.record:migrations")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        row = link(columns_of(evaluated()), GENESIS)
-        row.pop("age_band")
+        command.upgrade(config, revision)
+        known = {n: v for n, v in columns_of(evaluated()).items() if n not in unknown}
+        row = link(known, GENESIS)
         names = ", ".join(row)
         values = ", ".join(f":{name}" for name in row)
         connection.execute(text(f"INSERT INTO shadow_log ({names}) VALUES ({values})"), row)

@@ -11,8 +11,11 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from service.review.statistics import (
+    MOST_FOR_EXACT,
+    Shift,
     confidence_sequence,
     delong,
+    ks_shift,
     mcnemar,
     rate,
     still_needed,
@@ -126,3 +129,27 @@ def test_cases_still_needed_are_the_fewest_that_prove_the_target() -> None:
 
 def test_a_share_below_the_target_is_not_proven_by_waiting() -> None:
     assert still_needed(80, 100, 0.9, 0.95) is None
+
+
+@pytest.mark.parametrize("decimals", [2, 9], ids=["ties", "no ties"])
+@pytest.mark.parametrize("shift", [0.0, 0.004, 0.3])
+def test_shift_of_many_scores_is_that_of_scipy(decimals: int, shift: float) -> None:
+    random = np.random.default_rng(3)
+    first = np.round(random.beta(2, 5, MOST_FOR_EXACT + 1), decimals)
+    moved = random.beta(2, 5, MOST_FOR_EXACT + 700) + shift
+    second = np.round(np.clip(moved, 0, 1), decimals).astype(np.float64)
+
+    told = ks_shift(first, second)
+
+    expected = stats.ks_2samp(first, second)
+    assert told.statistic == pytest.approx(expected.statistic, abs=1e-12)
+    assert told.p_value == pytest.approx(expected.pvalue, rel=0.01, abs=1e-6)
+
+
+def test_shift_of_few_scores_is_exact() -> None:
+    first, second = np.array([0.1, 0.2, 0.2, 0.7]), np.array([0.2, 0.3, 0.9])
+
+    told = ks_shift(first, second)
+
+    assert told.p_value == pytest.approx(stats.ks_2samp(first, second).pvalue)
+    assert ks_shift(first, np.array([])) == Shift(0.0, 1.0)

@@ -1,14 +1,24 @@
 """The door: nothing is let in that there is no room for."""
 
+from contextlib import ExitStack, suppress
+
 import pytest
 
-from service.admission import Admission
-from service.core.errors import QueueFull, ShuttingDown
+from service.admission import ALWAYS_LET_IN, URGENT_PLACES, Admission
+from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
+from service.pace import LEAST_ANSWERS
+from service.turns import Turn
+from tests.support.clocks import ManualClock
+
+STAT = Turn("emergency", is_urgent=True)
 
 
-def build_admission(**changes: int) -> Admission:
-    limits = {"max_requests": 2, "max_in_flight_bytes": 100, **changes}
-    return Admission(**limits, is_queue_full=lambda: False)
+def build_admission(*, max_requests: int = 2, max_in_flight_bytes: int = 100) -> Admission:
+    return Admission(
+        max_requests=max_requests,
+        max_in_flight_bytes=max_in_flight_bytes,
+        is_queue_full=lambda: False,
+    )
 
 
 def test_one_more_than_may_be_in_progress_is_refused() -> None:
@@ -58,4 +68,114 @@ async def test_drain_refuses_newcomers_and_waits_for_the_accepted() -> None:
             pass
 
     await admission.wait_idle()
+    assert admission.requests == 0
+
+
+def build_busy(clock: ManualClock, stack: ExitStack, *, waiting: int) -> Admission:
+    """So many wait, and answers have left once a second."""
+    admission = Admission(
+        max_requests=100, max_in_flight_bytes=100, is_queue_full=lambda: False, clock=clock
+    )
+    for _ in range(waiting):
+        stack.enter_context(admission.enter()).begin_work(1000)
+    for _ in range(LEAST_ANSWERS):
+        with admission.enter() as place:
+            place.begin_work(1000)
+            clock.advance(1)
+    return admission
+
+
+def _fail(admission: Admission) -> None:
+    """An upload that turns out to be damaged."""
+    with suppress(ValueError), admission.enter() as place:
+        place.begin_work(1000)
+        raise ValueError("damaged")
+
+
+def test_upload_that_would_be_late_at_the_present_pace_is_refused_at_the_door() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=9)
+
+        with pytest.raises(DeadlineExceeded) as refusal, admission.enter(seconds=10):
+            pass
+        with admission.enter(seconds=15):
+            pass
+
+    assert refusal.value.retry_after_seconds == pytest.approx(1.5)
+
+
+def test_upload_that_took_too_long_to_arrive_is_refused_before_it_is_read() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=9)
+
+        with admission.enter(seconds=15) as place, pytest.raises(DeadlineExceeded):
+            place.begin_work(10)
+
+
+def test_urgent_upload_counts_only_urgent_ones_ahead() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=9)
+
+        with admission.enter(STAT, seconds=2) as place:
+            place.begin_work(2)
+
+
+def test_few_in_progress_are_never_refused_for_their_deadline() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=ALWAYS_LET_IN - 1)
+
+        with admission.enter(seconds=0.001) as place:
+            place.begin_work(0.001)
+
+
+def test_pace_is_forgotten_once_nobody_waits() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=9)
+    with admission.enter() as place:
+        place.begin_work(1000)
+
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(admission.enter(seconds=0.1)).begin_work(0.1)
+
+
+def test_uploads_that_still_arrive_are_not_ahead_of_anybody() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=ALWAYS_LET_IN)
+        for _ in range(50):
+            stack.enter_context(admission.enter())
+
+        with admission.enter(seconds=6) as place:
+            place.begin_work(6)
+
+
+def test_failed_upload_says_nothing_of_the_pace() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=9)
+        for _ in range(60):
+            _fail(admission)
+
+        with pytest.raises(DeadlineExceeded), admission.enter(seconds=10):
+            pass
+
+
+def test_full_house_has_places_for_urgent_uploads_alone() -> None:
+    admission = build_admission(max_requests=1)
+    with ExitStack() as stack:
+        stack.enter_context(admission.enter())
+        with pytest.raises(QueueFull), admission.enter():
+            pass
+
+        for _ in range(URGENT_PLACES):
+            stack.enter_context(admission.enter(STAT))
+        with pytest.raises(QueueFull), admission.enter(STAT):
+            pass
+
     assert admission.requests == 0

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 
+from service.turns import Turn
 from tests.support.engines import (
     ScriptedEngine,
     radiograph,
@@ -112,6 +113,51 @@ async def test_engine_runs_on_one_thread_that_is_not_the_event_loop() -> None:
 
     assert len(engine.threads) == 1
     assert threading.get_ident() not in engine.threads
+
+
+# ---------------------------------------------------------------- whose turn it is
+
+
+@virtual
+async def test_urgent_radiograph_goes_before_those_that_came_earlier() -> None:
+    engine = ScriptedEngine()
+    batcher = await start_batcher(engine, max_images=2)
+    first = await send_all(batcher, 1)
+    await until(0.5)
+
+    routine = await send_all(batcher, 2, 3)
+    urgent = await send_all(batcher, 4, turn=Turn("emergency", is_urgent=True))
+    await asyncio.gather(*first, *routine, *urgent)
+
+    assert engine.batches == [(1,), (4, 2), (3,)]
+
+
+@virtual
+async def test_caller_with_one_radiograph_is_not_delayed_by_another_with_many() -> None:
+    engine = ScriptedEngine()
+    batcher = await start_batcher(engine, max_images=2)
+    first = await send_all(batcher, 1)
+    await until(0.5)
+
+    archive = await send_all(batcher, 2, 3, 4, 5, turn=Turn("archive"))
+    ward = await send_all(batcher, 6, turn=Turn("ward"))
+    await asyncio.gather(*first, *archive, *ward)
+
+    assert engine.batches == [(1,), (2, 6), (3, 4), (5,)]
+
+
+@virtual
+async def test_deadline_that_the_turn_of_the_caller_can_meet_is_not_refused() -> None:
+    engine = ScriptedEngine()
+    batcher = await start_batcher(engine, max_images=1)
+    await batcher.submit(radiograph(1))
+    archive = await send_all(batcher, 2, 3, 4, 5, turn=Turn("archive"))
+
+    (ward,) = await send_all(batcher, 6, turn=Turn("ward"), deadline=now() + 3.5)
+    await asyncio.gather(*archive, ward)
+
+    assert engine.batches[1:4] == [(2,), (3,), (6,)]
+    assert ward.result().queue_seconds <= 2
 
 
 # ---------------------------------------------------------------- cancellation

@@ -2,18 +2,23 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import text
 
 from service.candidate import MAX_WAITING, CandidateScorer
 from service.core.artifact import load_artifact, write_current
+from service.core.scope import IntendedUse
 from service.core.store import name_candidate
 from service.record import Mode
 from tests.support.apps import OpenApp, SlowUpload, open_app, tiny_settings
+from tests.support.detectors import TinyDetector
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.radiographs import dicom_bytes, png_bytes
+from tests.support.simulated import LOCAL
 
 
 @pytest.fixture
@@ -125,3 +130,79 @@ async def test_a_candidate_that_is_damaged_costs_nothing_but_itself(
 
         assert service.runtime.shadow.current is None
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [
+        (TinyChoices(detector=TinyDetector(0.0, 0.0)), "NOT_A_CHEST"),
+        (TinyChoices(intended_use=IntendedUse(min_age_years=70)), "AGE_OUT_OF_SCOPE"),
+    ],
+    ids=["out of distribution", "outside its intended use"],
+)
+async def test_the_candidate_refuses_what_it_would_refuse_when_it_serves(
+    store: Path, tmp_path: Path, choices: TinyChoices, reason: str
+) -> None:
+    _name_candidate(store, replace(choices, seed=5, version="0.0.3"))
+
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        answer = await service.client.post("/predict", content=dicom_bytes())
+        await _candidate(service).wait_drained()
+        ((_, body),) = _noted(service)
+        scored = _counted(service, "scored")
+
+    assert answer.json()["status"] == "evaluated"
+    assert (body["reason"], "probabilities" in body, scored) == (reason, False, 1)
+
+
+async def test_the_candidate_says_what_it_finds_unusual(store: Path, tmp_path: Path) -> None:
+    wary = TinyDetector(review_threshold=0.0, refuse_threshold=1.0)
+    _name_candidate(store, TinyChoices(seed=5, version="0.0.3", detector=wary))
+
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        await service.client.post("/predict", content=dicom_bytes())
+        await _candidate(service).wait_drained()
+        ((_, body),) = _noted(service)
+
+    assert "OUT_OF_DISTRIBUTION" in str(body["cautions"])
+    assert isinstance(body["out_of_distribution"], float)
+
+
+async def test_the_comparison_counts_apart_what_the_candidate_would_not_evaluate(
+    store: Path, tmp_path: Path
+) -> None:
+    refusing = TinyChoices(seed=5, version="0.0.3", detector=TinyDetector(0.0, 0.0))
+    _name_candidate(store, refusing)
+
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        answer = await service.client.post("/predict", content=dicom_bytes())
+        await _candidate(service).wait_drained()
+        transport = httpx.ASGITransport(service.app)
+        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+            told = (await client.get("/review/api/comparison")).json()
+            pages = [
+                await client.get(path)
+                for path in ("/review/comparison", f"/review/cases/{answer.json()['id']}")
+            ]
+
+    assert (told["candidate"], told["cases"], told["not_evaluated"]) == ("tiny/0.0.3", 0, 1)
+    assert "would not have evaluated" in pages[0].text
+    assert "NOT_A_CHEST" in pages[1].text
+
+
+async def test_a_gap_between_two_uploads_is_no_invitation(store: Path, tmp_path: Path) -> None:
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        admission = service.runtime.admission
+        quiet = asyncio.create_task(admission.wait_quiet(0.0))
+        with admission.enter():
+            await asyncio.wait({quiet}, timeout=0)
+            was_done = quiet.done()
+        await quiet
+
+    assert not was_done
+
+
+def _name_candidate(store: Path, choices: TinyChoices) -> None:
+    build_tiny_artifact(store, choices)
+    write_current(store, load_artifact(store / "tiny/0.0.1"))
+    name_candidate(store, f"tiny/{choices.version}")

@@ -72,7 +72,9 @@ def test_changed_scanner_is_named_and_its_neighbour_is_not(watch: Watch) -> None
     assert watch.worst("room-1") < 1 < watch.worst("room-2")
     told = [event for event in events if event["event"] == "drift.detected"]
     assert [event["scanner"] for event in told] == ["room-2"]
-    assert watch.value("cxr_drift_cause", scanner="room-2", cause="invert") == 1
+    assert (
+        watch.value("cxr_drift_cause", scanner="room-2", cause="negative: polarity inverted") == 1
+    )
     assert watch.value("cxr_drift_kind", scanner="room-2", kind="undecided") == 1
     forecast = watch.value(
         "cxr_drift_sensitivity_change_ratio", scanner="room-2", finding="tuberculosis"

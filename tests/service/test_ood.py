@@ -103,6 +103,24 @@ async def test_what_is_no_chest_is_not_evaluated(strict: OpenApp) -> None:
     assert "cxr_out_of_distribution_ratio_count 0.0" in metrics
 
 
+@pytest.mark.parametrize(
+    ("detector", "outcome"),
+    [(ALWAYS_REVIEW, Outcome.EVALUATED), (ALWAYS_REFUSE, Outcome.NOT_EVALUATED)],
+    ids=["evaluated", "refused"],
+)
+async def test_row_holds_how_unusual_the_image_was(
+    tmp_path: Path, detector: TinyDetector, outcome: Outcome
+) -> None:
+    store = store_of(tmp_path, detector)
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        await service.client.post("/predict", content=png_bytes())
+        (logged,) = service.runtime.record.reader.rows()
+
+    assert logged.entry.outcome is outcome
+    assert logged.entry.out_of_distribution is not None
+    assert 0 <= logged.entry.out_of_distribution <= 1
+
+
 async def test_no_map_is_drawn_of_what_is_no_chest(strict: OpenApp) -> None:
     response = await strict.client.post("/explain", content=png_bytes())
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from service.settings import (
     MAX_SCANNERS,
+    RecordSettings,
     Settings,
     UnknownSetting,
     describe_settings,
@@ -104,3 +105,26 @@ def test_every_accepted_upload_has_a_place_in_the_queue_by_default() -> None:
     settings = Settings()
 
     assert settings.intake.max_requests <= settings.batch.max_queued
+
+
+def test_password_of_the_database_comes_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("p@ss/word\n", "utf-8")
+
+    record = RecordSettings(url="postgresql+pg8000://cxr@db:5432/cxr", password_file=path)
+
+    assert record.url == "postgresql+pg8000://cxr:p%40ss%2Fword@db:5432/cxr"
+
+
+def test_password_file_is_no_matter_for_a_database_file(tmp_path: Path) -> None:
+    record = RecordSettings(url="sqlite:///shadow.db", password_file=tmp_path / "absent")
+
+    assert record.url == "sqlite:///shadow.db"
+
+
+@pytest.mark.parametrize("url", ["postgresql+pg8000://cxr@db/cxr", "postgresql://cxr:twice@db/cxr"])
+def test_two_passwords_and_none_are_refused_without_being_told(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        RecordSettings(url=url, password_file=tmp_path / "absent")
+
+    assert "twice" not in refusal.value.errors()[0]["msg"]

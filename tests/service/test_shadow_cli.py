@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from service.record import Identifier, Pseudonymiser, load_or_create_key
 from service.record.gaps import RetentionTooShort
 from service.simulate import LogNotEmpty
 from tests.support.models import TinyChoices, build_tiny_artifact
+from tests.support.record_log import tamper
 from tests.support.simulated import copy_log, read_log
 
 NEWEST = "SELECT kind, actor, body FROM evidence_log ORDER BY sequence DESC LIMIT 1"
@@ -42,6 +44,46 @@ def test_both_chains_are_verified(log: str) -> None:
     assert code == 0
     assert "rows hold" in told
     assert "rows of evidence hold" in told
+
+
+def test_a_head_that_was_noted_is_checked(log: str) -> None:
+    _, told = _run("shadow", "verify")
+    shadow, evidence = (line for line in told.splitlines() if "hold, up to" in line)
+    forged = re.sub("sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", evidence)
+
+    whole, _ = _run("shadow", "verify", "--head", shadow, "--head", evidence)
+    broken, why = _run("shadow", "verify", "--head", forged)
+    unread, _ = _run("shadow", "verify", "--head", "row 7")
+
+    assert (whole, broken, unread) == (0, 1, 2)
+    assert "evidence row" in why
+    assert "anchor_differs" in why
+
+
+@pytest.mark.parametrize(
+    ("forgery", "named"),
+    [
+        (
+            "UPDATE cases SET flag_pneumonia = 7 WHERE sequence = 200",
+            200,
+        ),
+        ("DELETE FROM cases WHERE sequence = 300", 300),
+        (
+            "UPDATE cases SET report_pneumonia = 7 WHERE sequence = 100",
+            100,
+        ),
+        ("UPDATE case_columns SET data = data || x'00' WHERE block = 2 AND name = 'rank'", 128),
+    ],
+    ids=["edited", "deleted", "report", "column"],
+)
+def test_an_index_that_was_forged_is_named(log: str, forgery: str, named: int) -> None:
+    before = _run("shadow", "verify", "--index")
+    tamper(f"{log}.cases", forgery)
+
+    code, told = _run("shadow", "verify", "--index")
+
+    assert before[0] == 0
+    assert (code, f"index, case {named}:" in told) == (1, True)
 
 
 def test_simulated_rows_never_stand_among_real_ones(log: str) -> None:

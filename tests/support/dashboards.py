@@ -21,13 +21,21 @@ def dashboards() -> dict[str, dict[str, Any]]:
 
 
 def dashboard_queries() -> list[tuple[str, str]]:
-    """Panel and expression, for every scanner."""
-    return [
-        (f"{board['title']}: {panel['title']}", target["expr"].replace("$scanner", ".*"))
+    """Panel, or annotation, and expression, for every scanner."""
+    asked = [
+        (f"{board['title']}: {place}", expression)
         for board in dashboards().values()
-        for panel in board["panels"]
-        for target in panel["targets"]
+        for place, expression in _asked_by(board)
     ]
+    return [(place, expression.replace("$scanner", ".*")) for place, expression in asked]
+
+
+def _asked_by(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"]
+    for annotation in board["annotations"]["list"]:
+        yield f"annotation {annotation['name']}", annotation["expr"]
 
 
 def rules() -> Iterator[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Empty databases of each kind that is at hand."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,25 +8,31 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-POSTGRESQL = [
-    pytest.param(url, id="postgresql")
-    for url in filter(None, [os.environ.get("TEST_POSTGRESQL_URL")])
-]
-"""A server on which a database may be made for each test; none unless one is named."""
+from tests.support.postgresql import find_programs, server_url
 
-DATABASES = [pytest.param("sqlite", id="sqlite"), *POSTGRESQL]
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+NO_SERVER = "needs PostgreSQL: apt-get install postgresql"
+DATABASES = [
+    pytest.param(SQLITE, id=SQLITE),
+    pytest.param(
+        POSTGRESQL,
+        id=POSTGRESQL,
+        marks=pytest.mark.skipif(find_programs() is None, reason=NO_SERVER),
+    ),
+]
 
 
 @contextmanager
 def empty_database(kind: str, folder: Path) -> Iterator[str]:
     """An address of a database of its own: a file in `folder`, or one that is dropped after."""
-    if kind == "sqlite":
+    if kind == SQLITE:
         yield f"sqlite:///{folder}/shadow.db"
         return
+    address = server_url()
     name = f"shadow_{uuid4().hex}"
-    server = create_engine(kind, isolation_level="AUTOCOMMIT")
+    server = create_engine(address, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-        yield make_url(kind).set(database=name).render_as_string(hide_password=False)
+        yield make_url(address).set(database=name).render_as_string(hide_password=False)
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.dispose()

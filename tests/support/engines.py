@@ -10,6 +10,7 @@ import numpy as np
 from service.batcher import Batcher, Scored
 from service.core.inference import Scores
 from service.core.radiograph import Pixels
+from service.turns import ANYBODY, Turn
 from tests.support.virtual_time import VirtualLoop
 
 
@@ -110,14 +111,18 @@ async def start_batcher(
     return batcher
 
 
-def send(batcher: Batcher, number: int, deadline: float | None = None) -> asyncio.Task[Scored]:
+def send(
+    batcher: Batcher, number: int, deadline: float | None = None, turn: Turn = ANYBODY
+) -> asyncio.Task[Scored]:
     """Submit `radiograph(number)` in a task of its own."""
-    return asyncio.create_task(batcher.submit(radiograph(number), deadline=deadline))
+    return asyncio.create_task(batcher.submit(radiograph(number), deadline=deadline, turn=turn))
 
 
-async def send_all(batcher: Batcher, *numbers: int) -> list[asyncio.Task[Scored]]:
+async def send_all(
+    batcher: Batcher, *numbers: int, deadline: float | None = None, turn: Turn = ANYBODY
+) -> list[asyncio.Task[Scored]]:
     """Submit them in order, and return when all are queued."""
-    tasks = [send(batcher, number) for number in numbers]
+    tasks = [send(batcher, number, deadline, turn) for number in numbers]
     await asyncio.sleep(0)
     return tasks
 

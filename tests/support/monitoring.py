@@ -117,6 +117,8 @@ def running_prometheus(folder: Path, service: str, alertmanager: str) -> Iterato
     targets = {"cxr-triage": service.removeprefix("http://"), "prometheus": address}
     for job in config["scrape_configs"]:
         job["static_configs"][0]["targets"] = [targets[job["job_name"]]]
+        if "authorization" in job:
+            job["authorization"] = {"credentials": "the service of the test asks for no key"}
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [

@@ -34,6 +34,7 @@ def evaluated(**changes: Any) -> Entry:
         model=MODEL,
         probabilities={"normal": 0.1, "pneumonia": 0.85, "tuberculosis": 1 / 3 - 0.28},
         tta_spread={"normal": 0.01, "pneumonia": 0.03, "tuberculosis": 1e-17},
+        out_of_distribution=0.125,
         priority=Priority.URGENT,
         flags=(Flag(Finding.PNEUMONIA, 0.85, 0.25, "sensitivity>=0.97"),),
         review_reasons=(ReviewReason.VIEWS_DISAGREE,),

@@ -17,6 +17,8 @@ from tests.support.apps import OpenApp, open_app, tiny_settings
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS, PER_DAY = 30, 25
+BLOCK_CASES = 64
+"""So small that most of the log lies in sealed blocks."""
 LOCAL = "http://127.0.0.1:8000"
 
 
@@ -25,7 +27,7 @@ def build_simulated_log(folder: Path) -> str:
     url = f"sqlite:///{folder}/shadow.db"
     simulate(url, start=START, days=DAYS, per_day=PER_DAY, seed=7)
     reader = open_reader(url)
-    index = open_case_index(url, reader)
+    index = open_case_index(url, reader, block_cases=BLOCK_CASES)
     index.catch_up()
     index.close()
     reader.close()

@@ -1,6 +1,6 @@
 """fit -> tune -> evaluate -> release on small folders of drawn chests, in both layouts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ from service.core.artifact import (
     load_current,
     read_golden,
 )
+from service.core.drift_reference import DRIFT_REFERENCE, read_reference, write_reference
 from service.core.errors import DigestMismatch
 from service.core.findings import FINDINGS, Finding
 from service.core.inference import self_test
+from tests.support.drift import small_reference
 from tests.training.study_folders import (
     CERTIFIABLE,
     FEW,
@@ -26,11 +28,13 @@ from tests.training.study_folders import (
     write_class_folders,
     write_manifest_folder,
 )
+from training.acts.drift import run_drift_reference
 from training.acts.release import Wish, run_release
 from training.acts.steps import Workplace, run_evaluate, run_fit, run_tune
 from training.checkpoint import WEIGHTS
 from training.config import RunConfig
 from training.data import Split
+from training.drift.reference import Effort
 from training.manifest import EPOCH, Version
 from training.measures.results import EVALUATION, TUNING, Evaluation, RunIncomplete, Tuning
 from training.onnx_export import openvino_forward
@@ -39,6 +43,7 @@ from training.scoring import load_run, torch_forward
 
 DRAWS = 40
 NOTE = "Made of phantoms."
+FEW_IMAGES = Effort(training_per_group=3, signature_images=2, streams=20, run_images=100)
 REASON = "Phantoms have no source to be confounded with."
 FIGURES = {"confusion.png", "reliability.png", "roc.png", "roc_sources.png", "scores.png"}
 
@@ -240,6 +245,29 @@ def test_nothing_is_left_where_a_release_fails(chain: Chain, tmp_path: Path) -> 
         run_release(place, None, wish(Version(tmp_path / "store", "t", "1")))
 
     assert not (tmp_path / "store").exists()
+
+
+def test_released_version_carries_the_drift_reference_of_its_weights(
+    chain: Chain, tmp_path: Path
+) -> None:
+    place = copy_run(chain, tmp_path / "run")
+    made = run_drift_reference(place, None, FEW_IMAGES)
+
+    artifact = run_release(place, None, wish(Version(tmp_path / "store", "t", "1")))
+
+    carried = read_reference(artifact.files[DRIFT_REFERENCE])
+    assert carried.header == made.header
+    assert carried.header.weights_digest == load_run(place.run, None).weights_digest
+
+
+def test_drift_reference_of_other_weights_is_not_released(chain: Chain, tmp_path: Path) -> None:
+    place = copy_run(chain, tmp_path / "run")
+    other = small_reference()
+    header = other.header.model_copy(update={"weights_digest": "sha256:0"})
+    (place.run / DRIFT_REFERENCE).write_bytes(write_reference(replace(other, header=header)))
+
+    with pytest.raises(RunIncomplete, match="cxr-train drift"):
+        run_release(place, None, wish(Version(tmp_path / "store", "t", "1")))
 
 
 def copy_run(chain: Chain, folder: Path) -> Workplace:

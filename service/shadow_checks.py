@@ -1,0 +1,70 @@
+"""What `cxr-triage shadow verify` checks besides the chains: noted heads, and the pages' index."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import Table
+
+from service.record import Head, Reader, VerifyReport, open_reader
+from service.record.case_index import CaseIndex, open_case_index
+from service.record.index_check import first_forged_case
+from service.record.tables import evidence_log, shadow_log
+
+NOTED_HEAD: Final = re.compile(
+    r"(?P<sequence>[0-9]{1,18}) rows(?P<evidence> of evidence)? hold, up to "
+    r"(?P<digest>sha256:[0-9a-f]{64})"
+)
+
+
+def head_line(table: Table, head: Head) -> str:
+    """How a head is told, so that it can be noted elsewhere."""
+    name = " of evidence" if table is evidence_log else ""
+    return f"{head.sequence} rows{name} hold, up to {head.digest}"
+
+
+def noted_head(told: str) -> tuple[Table, Head]:
+    """Read such a line back.
+
+    Raises
+    ------
+    ValueError
+        No line of `head_line`.
+    """
+    found = NOTED_HEAD.fullmatch(told.strip())
+    if found is None:
+        raise ValueError(f"{told!r}; expected a line that `shadow verify` printed")
+    table = evidence_log if found["evidence"] else shadow_log
+    return table, Head(int(found["sequence"]), found["digest"])
+
+
+def describe_breaks(reports: list[VerifyReport]) -> list[str]:
+    """One line for each chain that is broken."""
+    names = ("row", "evidence row")
+    return [
+        f"{name} {report.broken.sequence}: {report.broken.fault}"
+        for name, report in zip(names, reports, strict=True)
+        if report.broken is not None
+    ]
+
+
+def check_index(url: str) -> str | None:
+    """What is wrong with the index of the pages; None where it tells what the rows tell."""
+    with opened_index(url) as (index, reader):
+        forged = first_forged_case(index, reader)
+    if forged is None:
+        return None
+    return f"index, case {forged}: not what the rows tell; delete it, and it is made anew"
+
+
+@contextmanager
+def opened_index(url: str) -> Iterator[tuple[CaseIndex, Reader]]:
+    """The index of a log and the log, closed at the end."""
+    reader = open_reader(url)
+    index = open_case_index(url, reader)
+    try:
+        yield index, reader
+    finally:
+        index.close()
+        reader.close()
