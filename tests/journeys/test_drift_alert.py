@@ -84,6 +84,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             assert send(service.url, "STATION-1", seed) == 200
             assert send(service.url, "STATION-2", seed + 500) == 200
         httpx.post(f"{service.url}/predict", content=b"text")
+        # A count that was never seen lower has not increased.
+        unchanged = "cxr_scanner_device_changes_total{scanner='room-2', part='software'} == 0"
+        wait_for(lambda: query(prometheus, unchanged), "a scrape before the change")
         for seed in range(9600, 9640):
             assert send(service.url, "STATION-2", seed, "invert", "2.0") == 200
         yield Site(service.url, prometheus, receiver, drill_port)

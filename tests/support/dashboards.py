@@ -35,7 +35,9 @@ def _asked_by(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
     for annotation in board["annotations"]["list"]:
-        yield f"annotation {annotation['name']}", annotation["expr"]
+        # Drawn over the whole time that is shown, not at its end alone.
+        drawn = f"max_over_time(({annotation['expr']})[1h:5s])"
+        yield f"annotation {annotation['name']}", drawn
 
 
 def rules() -> Iterator[dict[str, Any]]:
