@@ -1,11 +1,12 @@
-"""Preprocessed radiographs wait here for company; each batch goes to the one engine.
+"""Preprocessed radiographs wait here for company; each batch goes to a free lane of the engine.
 
-When a batch starts is decided afresh each time the engine is free:
+When a batch starts is decided afresh each time a lane is free:
 
-- whatever queued up while the engine was busy goes at once, up to `max_images`;
-- a radiograph that finds the engine idle waits, for at most `max_wait_seconds`, only until as many
-  have arrived as the batch before held. A lone client therefore never waits, and after a burst the
-  wait ends as soon as the burst does;
+- whatever queued up while all were busy goes at once, up to `max_images`; lanes that are free share
+  it evenly;
+- a radiograph that finds the whole engine idle waits, for at most `max_wait_seconds`, only until as
+  many have arrived as the batch before held. A lone client therefore never waits, and after a burst
+  the wait ends as soon as the burst does;
 - a wait never costs anybody a deadline;
 - who is in a batch goes by turns (`service.turns`): urgent first, callers one after the other.
 
@@ -17,13 +18,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import structlog
 
+from service.batch import Batch, Scored, Waiting
 from service.batch_scoring import Outcome, ScoreBatch, score_each
 from service.core.errors import DeadlineExceeded, EngineFailed, QueueFull, ShuttingDown
-from service.core.inference import Scores
 from service.core.radiograph import Pixels
 from service.logs import describe_error
 from service.pace import Pace
@@ -35,23 +35,13 @@ UNKNOWN_RETRY_SECONDS = 1.0
 """What a refused caller is told before any batch was timed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One radiograph's scores, and what its way through the batcher took."""
-
-    scores: Scores
-    queue_seconds: float
-    inference_seconds: float
-    batch_images: int
-
-
 class Batcher:
-    """One queue, one task that forms batches, and one thread that scores them.
+    """One queue, one task that forms batches, and a thread for each lane of the engine.
 
     Parameters
     ----------
     score
-        (N, 1, S, S) -> one `Scores` each, in order; called from one thread only.
+        (N, 1, S, S) -> one `Scores` each, in order; called from as many threads as there are lanes.
     max_images
         Most radiographs in a batch.
     max_wait_seconds
@@ -60,6 +50,8 @@ class Batcher:
         Most radiographs that may wait; those being scored do not count.
     on_batch
         Told the number of radiographs and the seconds of each batch, on the event loop.
+    lanes
+        How many batches the engine takes at a time.
     clock
         Must advance at the pace of the event loop's own clock.
     """
@@ -72,6 +64,7 @@ class Batcher:
         max_wait_seconds: float,
         max_queued: int,
         on_batch: Callable[[int, float], None] = lambda images, seconds: None,
+        lanes: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._score = score
@@ -80,12 +73,12 @@ class Batcher:
         self._max_queued = max_queued
         self._on_batch = on_batch
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._lanes = lanes
+        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="engine")
         self._pace = Pace(max_images)
         self._changed = asyncio.Event()
-        self._waiting = Turns[_Waiting]()
-        self._scoring: list[_Waiting] = []
-        self._scoring_since = 0.0
+        self._waiting = Turns[Waiting]()
+        self._scoring: dict[Batch, asyncio.Task[None]] = {}
         self._arrivals = 0
         self._company = 1
         self._is_closing = False
@@ -128,7 +121,7 @@ class Batcher:
         """
         self._refuse_what_cannot_be_met(deadline, turn)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(pixels, deadline, self._clock(), loop.create_future())
+        waiting = Waiting(pixels, deadline, self._clock(), loop.create_future())
         self._waiting.add(waiting, turn)
         self._arrivals += 1
         self._changed.set()
@@ -153,7 +146,7 @@ class Batcher:
             if self._task is not None:
                 await self._task
         finally:
-            self._thread.shutdown(wait=False)
+            self._threads.shutdown(wait=False)
 
     def _refuse_what_cannot_be_met(self, deadline: float | None, turn: Turn) -> None:
         if self._is_closing or self._task is None or self._task.done():
@@ -176,36 +169,52 @@ class Batcher:
         now = self._clock()
         if not self._scoring and not self._waiting:
             return now
-        running = 0.0
-        if self._scoring:
-            elapsed = now - self._scoring_since
-            running = max(0.0, self._pace.seconds_for(len(self._scoring)) - elapsed)
-        return now + running + self._pace.seconds_for(self._waiting.count_ahead(turn) + 1)
+        images = math.ceil((self._waiting.count_ahead(turn) + 1) / self._lanes)
+        return now + self._soonest_lane(now) + self._pace.seconds_for(images)
+
+    def _soonest_lane(self, now: float) -> float:
+        """Seconds until a lane is free, at best."""
+        if self._free_lanes:
+            return 0.0
+        ends = (b.since + self._pace.seconds_for(len(b.members)) for b in self._scoring)
+        return max(0.0, min(ends) - now)
+
+    @property
+    def _free_lanes(self) -> int:
+        return self._lanes - len(self._scoring)
 
     def _retry_after_seconds(self) -> float:
-        return self._pace.seconds_for(self.queued) or UNKNOWN_RETRY_SECONDS
+        images = math.ceil(self.queued / self._lanes)
+        return self._pace.seconds_for(images) or UNKNOWN_RETRY_SECONDS
 
     def _deadline_exceeded(self, message: str) -> DeadlineExceeded:
         return DeadlineExceeded(message, retry_after_seconds=self._retry_after_seconds())
 
-    def _expire(self, waiting: "_Waiting") -> None:
+    def _expire(self, waiting: "Waiting") -> None:
         if self._waiting.discard(waiting):
             waiting.fail(self._deadline_exceeded("the deadline passed in the queue"))
 
     async def _run(self) -> None:
         try:
             while self._waiting or not self._is_closing:
-                if not self._waiting:
+                if not self._free_lanes:
+                    await asyncio.wait(self._scoring.values(), return_when=asyncio.FIRST_COMPLETED)
+                elif not self._waiting:
                     await self._wait_for_work()
                     await self._wait_for_company()
-                self._scoring = self._take_batch()
-                if self._scoring:
-                    await self._score_batch(self._scoring)
-                self._scoring = []
+                elif batch := self._take_batch():
+                    self._begin(batch)
+            while self._scoring:
+                await asyncio.wait(self._scoring.values())
         finally:
             # Reached with work left only if the drain was given up, or by a defect in here.
-            for waiting in [*self._scoring, *self._waiting]:
-                waiting.fail(ShuttingDown("the service stopped before this radiograph's turn"))
+            for left in [*self._scoring, *self._waiting]:
+                left.fail(ShuttingDown("the service stopped before this radiograph's turn"))
+
+    def _begin(self, members: list[Waiting]) -> None:
+        """Occupy a lane until they are scored."""
+        batch = Batch(members, self._clock())
+        self._scoring[batch] = asyncio.create_task(self._score_batch(batch), name="batch")
 
     async def _wait_for_work(self) -> None:
         """Return when there is some, or when there will be none."""
@@ -216,6 +225,8 @@ class Batcher:
 
     async def _wait_for_company(self) -> None:
         """Wait as the module says; those who leave meanwhile count as arrived, and delay nobody."""
+        if self._scoring:
+            return
         ends = self._clock() + self._max_wait_seconds
         while self._waiting and self._arrivals < self._company and not self._is_closing:
             remaining = min(ends, self._latest_start()) - self._clock()
@@ -233,10 +244,11 @@ class Batcher:
         deadlines = [w.deadline for w in self._waiting if w.deadline is not None]
         return min(deadlines, default=math.inf) - self._pace.seconds_for(self.queued)
 
-    def _take_batch(self) -> list["_Waiting"]:
+    def _take_batch(self) -> list["Waiting"]:
         """Radiographs whose turn it is, and whose callers are still there and in time."""
         self._drop_ended()
-        batch = [self._waiting.take() for _ in range(min(self.queued, self._max_images))]
+        share = min(math.ceil(self.queued / self._free_lanes), self._max_images)
+        batch = [self._waiting.take() for _ in range(share)]
         self._company = len(batch)
         return batch
 
@@ -248,17 +260,20 @@ class Batcher:
             elif waiting.answer.done():
                 self._waiting.discard(waiting)
 
-    async def _score_batch(self, batch: list["_Waiting"]) -> None:
-        self._scoring_since = self._clock()
+    async def _score_batch(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
-        pixels = [waiting.pixels for waiting in batch]
-        outcomes, seconds = await loop.run_in_executor(self._thread, self._score_timed, pixels)
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, EngineFailed):
-                waiting.fail(outcome)
-            elif not waiting.answer.done():
-                queue_seconds = self._scoring_since - waiting.since
-                waiting.answer.set_result(Scored(outcome, queue_seconds, seconds, len(batch)))
+        pixels = [waiting.pixels for waiting in batch.members]
+        try:
+            outcomes, seconds = await loop.run_in_executor(self._threads, self._score_timed, pixels)
+            for waiting, outcome in zip(batch.members, outcomes, strict=True):
+                if isinstance(outcome, EngineFailed):
+                    waiting.fail(outcome)
+                else:
+                    in_queue = batch.since - waiting.since
+                    waiting.succeed(Scored(outcome, in_queue, seconds, len(pixels)))
+        finally:
+            del self._scoring[batch]
+            batch.fail(EngineFailed("the batch was given up"))  # but for a defect, all have ended
         self._tell(outcomes, seconds)
 
     def _tell(self, outcomes: list[Outcome], seconds: float) -> None:
@@ -275,21 +290,7 @@ class Batcher:
             log.error("batch.observer_failed", **describe_error(error))
 
     def _score_timed(self, batch: Sequence[Pixels]) -> tuple[list[Outcome], float]:
-        """Runs on the engine's thread."""
+        """Runs on a thread of a lane."""
         started = self._clock()
         outcomes = score_each(self._score, batch)
         return outcomes, self._clock() - started
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    """One caller of `submit`."""
-
-    pixels: Pixels = field(repr=False)
-    deadline: float | None
-    since: float
-    answer: asyncio.Future[Scored]
-
-    def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)

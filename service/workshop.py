@@ -155,5 +155,6 @@ def _build_batcher(
         max_images=settings.batch.max_images,
         max_wait_seconds=settings.batch.max_wait_seconds,
         max_queued=settings.batch.max_queued,
+        lanes=engine.lanes,
         on_batch=lambda images, _seconds: metrics.batch_images.observe(images),
     )

@@ -52,6 +52,11 @@ def compare(grey: Grey) -> NDArray[np.float64]:
 
 def judge_turn(grey: Grey) -> int:
     """Degrees by which the picture clearly is turned, be it a negative or not; else 0."""
-    likeness = np.abs(compare(grey))
+    return turn_of(compare(grey))
+
+
+def turn_of(likenesses: NDArray[np.float64]) -> int:
+    """The same by the likenesses (K,) to a chest turned by each of `TURNS`."""
+    likeness = np.abs(likenesses)
     turn = int(likeness.argmax())
     return TURNS[turn] if likeness[turn] - likeness[0] > TURN_MARGIN else 0

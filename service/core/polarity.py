@@ -40,7 +40,11 @@ def read_polarity(tags: Tags) -> tuple[Polarity, str]:
 
 def judge_polarity(grey: Grey) -> Polarity:
     """Decide by the picture of an upright frontal chest; undecided where it looks like none."""
-    likeness = float(compare(grey)[0])
+    return polarity_of(float(compare(grey)[0]))
+
+
+def polarity_of(likeness: float) -> Polarity:
+    """Decide by the likeness to a chest, -1..1."""
     if abs(likeness) < LEAST_LIKENESS:
         return Polarity.UNDECIDED
     return Polarity.AS_IS if likeness > 0 else Polarity.INVERTED

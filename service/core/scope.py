@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.core.appearance import judge_turn
+from service.core.appearance import compare, turn_of
 from service.core.errors import NotEvaluated
-from service.core.polarity import Polarity, judge_polarity
+from service.core.polarity import Polarity, polarity_of
 from service.core.radiograph import WHITE, Caution, DicomContext, Radiograph, View
 
 SECONDARY_CAPTURE_UIDS = frozenset(
@@ -81,7 +81,9 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
             *_check_annotation(context),
         )
     _check_content(radiograph)
-    return cautions + _check_polarity(radiograph) + _check_turn(radiograph)
+    likenesses = compare(radiograph.grey)
+    turn = _check_turn(turn_of(likenesses), radiograph.dicom)
+    return cautions + _check_polarity(float(likenesses[0])) + turn
 
 
 def _check_origin(context: DicomContext, intended_use: IntendedUse) -> None:
@@ -135,19 +137,18 @@ def _check_annotation(context: DicomContext) -> tuple[Caution, ...]:
     return (Caution("BURNED_IN_ANNOTATION", "text is burned into the pixels; it may hold names"),)
 
 
-def _check_polarity(radiograph: Radiograph) -> tuple[Caution, ...]:
+def _check_polarity(likeness: float) -> tuple[Caution, ...]:
     """Doubt the tags, or the export, where the picture clearly is a negative."""
-    if judge_polarity(radiograph.grey) is not Polarity.INVERTED:
+    if polarity_of(likeness) is not Polarity.INVERTED:
         return ()
     return (Caution("POLARITY_SUSPECT", "lungs look brighter than mediastinum and abdomen"),)
 
 
-def _check_turn(radiograph: Radiograph) -> tuple[Caution, ...]:
+def _check_turn(degrees: int, context: DicomContext | None) -> tuple[Caution, ...]:
     """Doubt a picture that lies on its side or stands on its head."""
-    degrees = judge_turn(radiograph.grey)
     if degrees:
         return (Caution("ORIENTATION_SUSPECT", f"looks turned by {degrees} degrees"),)
-    directions = () if radiograph.dicom is None else radiograph.dicom.patient_orientation
+    directions = () if context is None else context.patient_orientation
     if len(directions) == 2 and (directions[0][:1], directions[1][:1]) != UPRIGHT:
         detail = "the tags say that rows and columns do not run to the left and to the feet"
         return (Caution("ORIENTATION_SUSPECT", detail),)

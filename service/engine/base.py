@@ -7,12 +7,14 @@ from service.core.radiograph import Pixels
 
 
 class Engine(Protocol):
-    """A loaded network on a device; used by one thread at a time."""
+    """A loaded network on a device."""
 
     name: str
     """`openvino` or `torch`."""
     device: str
     """What it runs on, for people and metrics: `cpu bf16`, `cuda:0 bf16`."""
+    lanes: int
+    """How many threads may score at the same time."""
 
     def forward(self, batch_nchw: Pixels) -> Outputs:
         """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""

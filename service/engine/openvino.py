@@ -13,7 +13,11 @@ in 307 ms, against 358 and 330 ms.
 Axes: M pictures, S side.
 """
 
-from collections.abc import Sequence
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +73,11 @@ class OpenVinoEngine:
             self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
         except RuntimeError as error:
             raise ArtifactInvalid(f"{ONNX} does not compile for {side_px} px") from error
-        self._streams = openvino.AsyncInferQueue(compiled)
-        self._streams.set_callback(_keep_results)
+        self._streams = _Streams(compiled)
+        self.lanes = self._streams.count
         self._alone = alone.create_infer_request()
+        self._callers = 0
+        self._door = threading.Lock()
 
     def forward(self, batch_nchw: Pixels) -> Outputs:
         """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
@@ -82,23 +88,84 @@ class OpenVinoEngine:
             for name, shape in self._shapes.items()
         }
         places = [{name: array[i] for name, array in results.items()} for i in range(images)]
-        if images == 1:
-            self._alone.infer({INPUT: batch_nchw})
-            _keep_results(self._alone, places[0])
-        else:
-            for index, place in enumerate(places):
-                self._streams.start_async({INPUT: batch_nchw[index : index + 1]}, place)
-            self._streams.wait_all()
+        with self._entered() as is_only:
+            if images == 1 and is_only:
+                self._alone.infer({INPUT: batch_nchw})
+                _keep_results(self._alone, places[0])
+            else:
+                self._streams.score(batch_nchw, places)
         features = results.get(FEATURES, np.zeros((images, 0), np.float32))
         return Outputs(results[LOGITS], results[MAPS], features)
 
     def close(self) -> None:
         """Wait for what still runs."""
-        self._streams.wait_all()
+        self._streams.close()
+
+    @contextmanager
+    def _entered(self) -> Iterator[bool]:
+        """Tell whether nobody else is being served; who comes next will be told of this one."""
+        with self._door:
+            self._callers += 1
+            is_only = self._callers == 1
+        try:
+            yield is_only
+        finally:
+            with self._door:
+                self._callers -= 1
+
+
+class _Streams:
+    """The streams of a compiled network, lent to whoever scores.
+
+    A caller takes all that are idle, waits for one where none is, and gives each back as soon as
+    its own last picture there is done: the next batch begins while the last pictures of this one
+    are still being scored, and no core waits for another.
+    """
+
+    def __init__(self, compiled: Any) -> None:
+        self.count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(self.count):
+            self._idle.put(compiled.create_infer_request())
+
+    def score(self, batch_nchw: Pixels, places: Sequence[dict[str, Scalars]]) -> None:
+        """Score each picture (1, S, S) into its place."""
+        mine = [self._idle.get()]
+        with suppress(queue.Empty):
+            while len(mine) < len(places):
+                mine.append(self._idle.get_nowait())
+        running: deque[tuple[Any, dict[str, Scalars]]] = deque()
+        try:
+            for index, place in enumerate(places):
+                if not mine:
+                    mine.append(_finish(running))
+                mine[-1].start_async({INPUT: batch_nchw[index : index + 1]})
+                running.append((mine.pop(), place))
+            while running:
+                self._idle.put(_finish(running))
+        finally:
+            for request, _ in running:
+                with suppress(RuntimeError):
+                    request.wait()
+            for request in (*mine, *(request for request, _ in running)):
+                self._idle.put(request)
+
+    def close(self) -> None:
+        """Wait until all are idle."""
+        for request in [self._idle.get() for _ in range(self.count)]:
+            self._idle.put(request)
+
+
+def _finish(running: deque[tuple[Any, dict[str, Scalars]]]) -> Any:
+    """Wait for the picture that was started first, keep its results, and give its stream."""
+    request, place = running[0]
+    request.wait()
+    _keep_results(request, place)
+    running.popleft()
+    return request
 
 
 def _keep_results(request: Any, place: dict[str, Scalars]) -> None:
-    """Called on a thread of OpenVINO when one picture is done."""
     for name, row in place.items():
         row[...] = request.get_tensor(name).data[0]
 

@@ -54,6 +54,7 @@ class TorchEngine:
     """
 
     name = "torch"
+    lanes = 1
 
     def __init__(self, artifact: Artifact, device: str = "cpu", *, threads: int = 0) -> None:
         if threads:

@@ -104,7 +104,7 @@ async def test_wait_for_company_costs_nobody_a_deadline() -> None:
 
 
 @virtual
-async def test_engine_runs_on_one_thread_that_is_not_the_event_loop() -> None:
+async def test_engine_of_one_lane_runs_on_one_thread_that_is_not_the_event_loop() -> None:
     engine = ScriptedEngine()
     batcher = await start_batcher(engine)
 
@@ -113,6 +113,34 @@ async def test_engine_runs_on_one_thread_that_is_not_the_event_loop() -> None:
 
     assert len(engine.threads) == 1
     assert threading.get_ident() not in engine.threads
+
+
+# ---------------------------------------------------------------- several lanes
+
+
+@virtual
+async def test_lanes_score_side_by_side_and_share_what_waits() -> None:
+    engine = ScriptedEngine()
+    batcher = await start_batcher(engine, lanes=2)
+
+    await asyncio.gather(*await send_all(batcher, 1, 2, 3))
+
+    assert sorted(engine.batches) == [(1, 2), (3,)]
+    assert now() == 1
+
+
+@virtual
+async def test_lane_that_is_done_does_not_wait_for_the_other() -> None:
+    engine = ScriptedEngine(call_seconds=0, image_seconds=1)
+    batcher = await start_batcher(engine, lanes=2)
+    first = await send_all(batcher, 1, 2, 3)
+    await until(0.5)
+
+    (late,) = await send_all(batcher, 4)
+    await asyncio.gather(*first, late)
+
+    assert late.result().queue_seconds == 0.5
+    assert now() == 2
 
 
 # ---------------------------------------------------------------- whose turn it is

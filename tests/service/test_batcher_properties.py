@@ -1,13 +1,14 @@
 """Any mix of arrivals, cancellations, deadlines and engine errors, in virtual time."""
 
 import asyncio
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import Scored
+from service.batch import Scored
 from service.core.errors import CapacityError, DeadlineExceeded, EngineFailed, QueueFull
 from tests.support.engines import ScriptedEngine, radiograph, scores_of, start_batcher
 from tests.support.virtual_time import run_virtual
@@ -37,6 +38,7 @@ class Site:
     max_queued: int
     call_seconds: float
     image_seconds: float
+    lanes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ SITES = st.builds(
     max_queued=st.integers(1, 10),
     call_seconds=ticks(8, least=1),
     image_seconds=ticks(2),
+    lanes=st.integers(1, 3),
 )
 
 
@@ -87,6 +90,7 @@ async def live_through(visits: list[Visit], site: Site) -> Day:
         max_images=site.max_images,
         max_wait_seconds=site.max_wait_seconds,
         max_queued=site.max_queued,
+        lanes=site.lanes,
     )
     loop = asyncio.get_running_loop()
     ended_at = [-1.0] * len(visits)
@@ -148,12 +152,23 @@ def test_nobody_waits_for_a_neighbour_who_left_or_for_an_idle_engine(
 ) -> None:
     day = run_virtual(live_through(visits, site))
 
-    free_at = 0.0
+    free_at = [0.0] * site.lanes
     for numbers, start, end in _batches(day.engine):
+        lane_is_free_at = heapq.heapreplace(free_at, end)
         for number in numbers:
             arrived = visits[number].arrives
-            assert start <= max(free_at, arrived + site.max_wait_seconds)
-        free_at = end
+            assert start <= max(lane_is_free_at, arrived + site.max_wait_seconds)
+
+
+@settings(deadline=None, max_examples=60)
+@given(visits=VISITS, site=SITES)
+def test_engine_is_never_asked_for_more_at_a_time_than_it_has_lanes(
+    visits: list[Visit], site: Site
+) -> None:
+    batches = _batches(run_virtual(live_through(visits, site)).engine)
+
+    for _, start, _ in batches:
+        assert sum(began <= start < end for _, began, end in batches) <= site.lanes
 
 
 @settings(deadline=None, max_examples=60)
@@ -185,14 +200,13 @@ def _deadline(visit: Visit) -> float:
 
 def _batches(engine: ScriptedEngine) -> list[tuple[tuple[int, ...], float, float]]:
     """Numbers, start and end of each batch; scoring its members again, alone, belongs to it."""
-    batches: list[tuple[tuple[int, ...], float, float]] = []
-    for call in engine.calls:
-        if batches and set(call.numbers) <= set(batches[-1][0]):
-            numbers, start, _ = batches.pop()
-            batches.append((numbers, start, call.end))
-        else:
-            batches.append((call.numbers, call.start, call.end))
-    return batches
+    batches: dict[frozenset[int], tuple[float, float]] = {}
+    for call in sorted(engine.calls, key=lambda call: call.start):
+        own = frozenset(call.numbers)
+        whole = next((batch for batch in batches if own <= batch), own)
+        start, _ = batches.get(whole, (call.start, call.end))
+        batches[whole] = (start, call.end)
+    return [(tuple(numbers), *times) for numbers, times in batches.items()]
 
 
 def _first_start(engine: ScriptedEngine, number: int) -> float:

@@ -1,5 +1,7 @@
 """Every engine gives the scores of the reference, whatever the batch."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 from service.core.artifact import Artifact, load_current
-from service.core.inference import Outputs, recipe_of, score_batch, self_test
+from service.core.inference import Outputs, Scalars, recipe_of, score_batch, self_test
 from service.core.precision import Precision
 from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
@@ -136,6 +138,24 @@ def test_score_does_not_depend_on_the_company(
 
     for ours, theirs in zip(together, zip(*alone, strict=True), strict=True):
         np.testing.assert_array_equal(ours, np.concatenate(theirs))
+
+
+def test_score_does_not_depend_on_who_is_scored_at_the_same_time(
+    openvino: OpenVinoEngine, batch_nchw: Pixels
+) -> None:
+    expected = openvino.forward(batch_nchw).logits
+    together = threading.Barrier(3)
+
+    def score(images: int) -> list[Scalars]:
+        together.wait()
+        return [openvino.forward(batch_nchw[:images]).logits for _ in range(10)]
+
+    with ThreadPoolExecutor(3) as callers:
+        found = list(callers.map(score, (1, 3, 6)))
+
+    for images, logits in zip((1, 3, 6), found, strict=True):
+        for once in logits:
+            np.testing.assert_array_equal(once, expected[:images])
 
 
 def test_engine_goes_on_after_a_batch_that_it_cannot_score(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.batcher import Batcher, Scored
+from service.batch import Scored
+from service.batcher import Batcher
 from service.core.inference import Scores
 from service.core.radiograph import Pixels
 from service.turns import ANYBODY, Turn
@@ -93,6 +94,7 @@ async def start_batcher(
     max_wait_seconds: float = 0.5,
     max_queued: int = 100,
     on_batch: Callable[[int, float], None] = lambda images, seconds: None,
+    lanes: int = 1,
     clock: Callable[[], float] | None = None,
 ) -> Batcher:
     """A batcher in front of the engine, by default on the clock of the running virtual loop."""
@@ -105,6 +107,7 @@ async def start_batcher(
         max_wait_seconds=max_wait_seconds,
         max_queued=max_queued,
         on_batch=on_batch,
+        lanes=lanes,
         clock=clock or loop.time,
     )
     await batcher.start()
