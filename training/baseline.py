@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from service.core.findings import FINDINGS
 from service.core.radiograph import WHITE, Radiograph
-from training.data import Study, read_study
+from training.data.dataset import read_study
+from training.data.studies import Study
 
 HISTOGRAM_BINS = 32
 DARK = WHITE // 50

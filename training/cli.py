@@ -15,7 +15,9 @@ from service.core.artifact import Manifest
 from service.core.errors import CxrError
 from training import cli_fit, cli_release
 from training.cli_options import app
-from training.data import NoStudies, SplitLeak, StudyUnreadable
+from training.data.dataset import StudyUnreadable
+from training.data.splits import SplitLeak
+from training.data.studies import NoStudies
 from training.distributed import TeamMismatch, leave_team
 from training.drift.reference import TooFewImages
 from training.fit import RunDiverged, RunMismatch

@@ -21,7 +21,7 @@ from training.cli_options import (
     workplace,
 )
 from training.config import read_config
-from training.data import Split
+from training.data.studies import Split
 from training.evaluate import DRAWS
 from training.measures.simulation import DRAWS as SIMULATION_DRAWS
 from training.measures.simulation import SEED as SIMULATION_SEED

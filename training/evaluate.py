@@ -77,6 +77,11 @@ CAVEATS = (
         "sensitivity, specificity and predictive values (Wilson) count images as independent and "
         "are too narrow where a patient has several."
     ),
+    (
+        "Priorities are those of scores and thresholds alone. The service also asks the "
+        "out-of-distribution detector of the version, where it has one: that sends further images "
+        "to review and refuses some; ood.json counts them."
+    ),
 )
 SOURCE_CAVEATS = {
     "kermany": "Kermany holds children aged 1 to 5 only: it is most of the pneumonia evidence, "
@@ -210,7 +215,7 @@ def confusion_matrix(probabilities_nf: Numbers, scores: SplitScores) -> tuple[tu
 def count_priorities(
     scores: SplitScores, temperature: float, points: Sequence[OperatingPoint]
 ) -> Counts:
-    """What the served triage would make of each image, by source and truth."""
+    """What the served triage makes of each image's scores alone, by source and truth."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     decided = _prioritise(scores, temperature, points)
     for study, priority in zip(scores.studies, decided, strict=True):

@@ -3,7 +3,6 @@
 Axes: N images, F findings, h x w feature map, S side of the network's input.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,9 @@ from service.core.findings import FINDINGS, Finding
 from service.core.radiograph import Pixels
 from training.audit.attention_share import evidence_of, rank_correlation, share_inside
 from training.audit.scores import Seen, measure_mean
-from training.data import Dataset, Split, Study, select
+from training.data.dataset import Dataset
+from training.data.lots import lot_of
+from training.data.studies import Split, Study, select
 from training.lungs.fields import LungField
 from training.measures.statistics import patient_draws
 
@@ -77,7 +78,7 @@ def choose_panel(studies: Sequence[Study], per_group: int = PER_GROUP) -> tuple[
         for finding in FINDINGS:
             group = [s for s in studies if s.source == source and s.finding is finding]
             chosen = select(group, Split.TEST) or select(group, Split.VAL)
-            panel += sorted(chosen, key=_lot)[:per_group]
+            panel += sorted(chosen, key=lot_of)[:per_group]
     return tuple(panel)
 
 
@@ -189,7 +190,3 @@ def _cell(
     text = f"{one.source}: {one.finding}; {one.shown} {one.probability:.2f}; in lungs {share}"
     cv2.putText(caption, text, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1)
     return np.asarray(np.vstack([np.hstack([plain, overlay]), caption]), np.uint8)
-
-
-def _lot(study: Study) -> bytes:
-    return hashlib.sha256(study.file.encode()).digest()

@@ -22,7 +22,8 @@ from service.core.network import TriageNetwork, build_network
 from training.augment import augment_batch
 from training.checkpoint import load_checkpoint, save_checkpoint, save_weights, write_atomically
 from training.config import RunConfig, Sampling
-from training.data import Dataset, sampling_weights, source_priors
+from training.data.dataset import Dataset
+from training.data.sampling import sampling_weights, source_priors
 from training.distributed import Team, join_team
 from training.measures.results import CONFIG, LOG
 from training.pretrained import build_pretrained

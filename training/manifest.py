@@ -24,7 +24,7 @@ from service.core.artifact import (
 from service.core.findings import FINDINGS
 from service.core.ood import OodPoint
 from service.core.scope import IntendedUse
-from training.data import SOURCES
+from training.data.splits import SOURCES
 from training.measures.results import Counts, Evaluation, Tuning
 from training.scoring import Run
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from service.core.artifact import load_artifact
 from service.core.inference import recipe_of
 from service.engine.torch import load_network
-from training.data import Study, load_dataset
+from training.data.dataset import load_dataset
+from training.data.studies import Study
 from training.measures.comparison import Contender
 from training.scoring import score_dataset, torch_forward
 

@@ -19,7 +19,8 @@ from service.core.radiograph import Pixels
 from service.core.tta import average_logits
 from training.checkpoint import WEIGHTS, load_weights
 from training.config import RunConfig
-from training.data import Dataset, Study
+from training.data.dataset import Dataset
+from training.data.studies import Study
 from training.measures.results import CONFIG, RunIncomplete, file_digest
 
 CHUNK_IMAGES = 8

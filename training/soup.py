@@ -16,7 +16,7 @@ from service.core.findings import FINDINGS
 from service.core.network import build_network
 from training.checkpoint import WEIGHTS, load_weights, save_weights, write_atomically
 from training.config import RunConfig
-from training.data import Dataset
+from training.data.dataset import Dataset
 from training.distributed import Team, join_team
 from training.fit import Epoch, fit
 from training.measures.results import CONFIG, MEMBERS, dump_record

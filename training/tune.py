@@ -3,7 +3,6 @@
 Axes: N images, F findings.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,12 +10,13 @@ from scipy.optimize import minimize_scalar
 
 from service.core.artifact import Calibration, OperatingPoint, Purpose
 from service.core.findings import ABNORMAL, FINDINGS, Finding
-from training.data import Study
+from training.data.lots import one_per_patient
+from training.data.studies import Study
 from training.measures.evidence import Simulation
 from training.measures.operating import count_images, count_patients, point_rates
 from training.measures.results import Tuning
 from training.measures.simulation import simulate_positives
-from training.measures.statistics import LEVEL, Indices, Numbers, certified_threshold, log_loss
+from training.measures.statistics import LEVEL, Numbers, certified_threshold, log_loss
 from training.scoring import SplitScores
 
 FLAG_SENSITIVITIES = {Finding.PNEUMONIA: 0.97, Finding.TUBERCULOSIS: 0.90}
@@ -111,19 +111,6 @@ def tune_finding(
     ]
     certified = [point for point in ladder if point.threshold is not None]
     return flag, (certified or ladder)[0]
-
-
-def one_per_patient(studies: Sequence[Study], finding: Finding) -> Indices:
-    """Index of one image of each patient with the finding, picked by the digest of its name.
-
-    The pick must not depend on the score: the lowest of each patient would shift the threshold.
-    """
-    picked: dict[str, tuple[str, int]] = {}
-    for index, study in enumerate(studies):
-        if study.finding is finding:
-            lot = hashlib.sha256(study.file.encode()).hexdigest(), index
-            picked[study.patient_id] = min(lot, picked.get(study.patient_id, lot))
-    return np.array(sorted(index for _, index in picked.values()), np.intp)
 
 
 def _point(

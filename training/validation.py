@@ -10,7 +10,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from training.config import Precision, RunConfig
-from training.data import Dataset, sampling_weights
+from training.data.dataset import Dataset
+from training.data.sampling import sampling_weights
 
 SCORING_IMAGES = 64
 TEMPERATURES = (0.05, 20.0)

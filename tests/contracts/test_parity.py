@@ -14,7 +14,8 @@ from service.core.findings import Finding
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
 from service.core.radiograph import Grey
-from training.data import Split, Study, load_dataset, load_item
+from training.data.dataset import load_dataset, load_item
+from training.data.studies import Split, Study
 from training.phantoms import (
     draw_chest,
     encode_dicom,

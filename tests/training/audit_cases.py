@@ -11,7 +11,8 @@ from service.core.preprocess import PreprocessSpec, crop_box, preprocess
 from service.core.radiograph import Pixels, Radiograph
 from service.core.tta import TtaView
 from training.audit.scores import Seen, look_at
-from training.data import Dataset, Split, Study, targets_of
+from training.data.dataset import Dataset, targets_of
+from training.data.studies import Split, Study
 from training.lungs.fields import LungField
 from training.phantoms import draw_chest, draw_lungs, encode_png16
 

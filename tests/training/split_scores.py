@@ -4,7 +4,7 @@ import numpy as np
 
 from service.core.artifact import OperatingPoint, Purpose
 from service.core.findings import FINDINGS, Finding
-from training.data import Split, Study
+from training.data.studies import Split, Study
 from training.evaluate import evaluate
 from training.measures.comparison import Contender
 from training.measures.results import Evaluation, Tuning

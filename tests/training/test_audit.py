@@ -26,7 +26,7 @@ from training.audit.results import AuditTest, Terms, Trial, overall
 from training.audit.scores import Seen, kept_share, log_odds
 from training.audit.shortcuts import adjusted_area, judge_baseline, judge_strata
 from training.audit.verdict import CORNERS, Exhibits, choose_images, gather, judge
-from training.data import Dataset
+from training.data.dataset import Dataset
 from training.measures.results import Discrimination
 from training.measures.statistics import Indices, Mask, Numbers, patient_draws
 

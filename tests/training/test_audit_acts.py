@@ -13,7 +13,7 @@ from training.acts.steps import Workplace, run_evaluate, run_fit, run_tune
 from training.audit.results import AUDIT, Audit
 from training.audit.tables import audit_tables
 from training.checkpoint import WEIGHTS
-from training.data import Split
+from training.data.studies import Split
 from training.explain import EXPLANATION, SHEET, Explanation
 from training.measures.results import (
     EVALUATION,

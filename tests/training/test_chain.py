@@ -33,7 +33,7 @@ from training.acts.release import Wish, run_release
 from training.acts.steps import Workplace, run_evaluate, run_fit, run_tune
 from training.checkpoint import WEIGHTS
 from training.config import RunConfig
-from training.data import Split
+from training.data.studies import Split
 from training.drift.reference import Effort
 from training.manifest import EPOCH, Version
 from training.measures.results import EVALUATION, TUNING, Evaluation, RunIncomplete, Tuning

@@ -12,7 +12,7 @@ from tests.training.split_scores import (
     make_studies,
     make_tuning,
 )
-from training.data import Split
+from training.data.studies import Split
 from training.measures.comparison import Contender, Shared, compare, zones
 from training.measures.discrimination import questions
 from training.measures.evidence import Comparison

@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import auc as trapezoid
 from sklearn.metrics import average_precision_score
 
-from service.core.findings import FINDINGS, Finding
+from service.core.findings import ABNORMAL, FINDINGS, Finding
 from tests.training.split_scores import make_scores, make_studies
-from training.data import Split
+from training.data.studies import Split
 from training.measures.curves import (
     LARGEST_POINTS,
     measure_curve,
@@ -67,7 +67,10 @@ def test_curve_is_of_the_images_of_its_question() -> None:
 
 
 def test_histograms_count_every_image_once_in_its_group() -> None:
-    for histogram in measure_histograms(SCORES, STUDIES):
+    histograms = measure_histograms(SCORES, STUDIES)
+
+    assert [histogram.finding for histogram in histograms] == list(ABNORMAL)
+    for histogram in histograms:
         assert set(histogram.counts) == {f"{s.source}: {s.finding}" for s in STUDIES}
         assert {sum(counts) for counts in histogram.counts.values()} == {40}
         assert {len(counts) for counts in histogram.counts.values()} == {len(histogram.edges) - 1}

@@ -9,19 +9,11 @@ import pytest
 from service.core.findings import Finding
 from service.core.preprocess import PreprocessSpec
 from tests.training.study_folders import FEW, write_class_folders, write_manifest_folder
-from training.data import (
-    NoStudies,
-    Split,
-    SplitLeak,
-    Study,
-    StudyUnreadable,
-    check_splits,
-    index_studies,
-    load_dataset,
-    sampling_weights,
-    select,
-    split_digest,
-)
+from training.data.dataset import StudyUnreadable, load_dataset
+from training.data.index import index_studies
+from training.data.sampling import sampling_weights
+from training.data.splits import SplitLeak, check_splits, split_digest
+from training.data.studies import NoStudies, Split, Study, select
 
 SPEC = PreprocessSpec(side_px=64)
 IMAGES = sum(sum(findings.values()) for findings in FEW.values())

@@ -12,7 +12,9 @@ import pytest
 from tests.training.study_folders import FEW, tiny_toml, write_manifest_folder
 from training.checkpoint import WEIGHTS
 from training.config import read_config
-from training.data import Split, index_studies, load_dataset, select
+from training.data.dataset import load_dataset
+from training.data.index import index_studies
+from training.data.studies import Split, select
 from training.distributed import Team, TeamMismatch, join_team
 from training.fit import fit
 from training.measures.results import LOG

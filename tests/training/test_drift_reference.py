@@ -14,7 +14,8 @@ from service.core.inference import Recipe
 from service.core.tta import TtaView
 from tests.support.tiny_network import SPEC, build_onnx, draw_weights, reference_forward
 from tests.training.study_folders import write_manifest_folder
-from training.data import Split, Study, index_studies
+from training.data.index import index_studies
+from training.data.studies import Split, Study
 from training.drift.reference import Effort, TooFewImages, build_reference, choose_studies
 from training.drift.signatures import Subject
 

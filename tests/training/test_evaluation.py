@@ -5,7 +5,7 @@ import pytest
 
 from service.core.findings import FINDINGS, Finding
 from tests.training.split_scores import make_evaluation, make_scores, make_studies, make_tuning
-from training.data import Split
+from training.data.studies import Split
 from training.measures.discrimination import questions, tier_questions
 from training.measures.evidence import Evidence
 from training.measures.results import Evaluation
@@ -59,6 +59,7 @@ def test_area_of_a_tier_is_that_of_its_images(evaluation: Evaluation) -> None:
 
 
 def test_counts_of_a_point_are_its_rates(evaluation: Evaluation, evidence: Evidence) -> None:
+    assert evaluation.points
     for rates, counted in zip(evaluation.points, evidence.confusions, strict=True):
         assert rates.pooled is not None
         for group, at in {"pooled": rates.pooled, **rates.sources}.items():

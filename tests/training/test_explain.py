@@ -21,7 +21,8 @@ from tests.training.audit_cases import (
 )
 from training.audit.randomise import cascade, randomise
 from training.audit.scores import look_at
-from training.data import Dataset, Split
+from training.data.dataset import Dataset
+from training.data.studies import Split
 from training.explain import (
     TILE_PX,
     choose_panel,

@@ -14,7 +14,9 @@ from tests.training.study_folders import FEW, quiet, tiny_config, tiny_toml, wri
 from training.acts.steps import Workplace, run_fit
 from training.checkpoint import WEIGHTS
 from training.config import OptimiserConfig, RunConfig, Sampling, read_config
-from training.data import Dataset, Split, index_studies, load_dataset, select
+from training.data.dataset import Dataset, load_dataset
+from training.data.index import index_studies
+from training.data.studies import Split, select
 from training.fit import Epoch, RunDiverged, RunMismatch, fit
 from training.measures.results import CONFIG, LOG, RunIncomplete
 

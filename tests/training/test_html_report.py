@@ -125,6 +125,7 @@ def test_page_has_every_section(text: str) -> None:
 def test_areas_are_those_of_the_record(text: str, evaluation: Evaluation) -> None:
     page = read(text)
 
+    assert evaluation.discrimination
     for name, found in evaluation.discrimination.items():
         row = row_of(page, name, f"{found.positives} / {found.negatives}", str(found.patients))
         assert row[3:7] == [
@@ -237,6 +238,7 @@ def test_drawings_take_the_colours_of_the_page(text: str) -> None:
 def test_caveats_and_the_data_are_said(text: str, evaluation: Evaluation) -> None:
     assert "Research software, not a medical device" in text
     assert "Kermany holds children aged 1 to 5 only" in text
+    assert "Priorities are those of scores and thresholds alone" in text
     assert "Every number is of the test split (240 images of 120 patients)" in text
     assert evaluation.split_digest in text
 

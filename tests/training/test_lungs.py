@@ -8,7 +8,7 @@ from service.core.findings import FINDINGS, Finding
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
 from training.audit.lung_quality import measure_lungs, measure_phantoms, overlap, turn
-from training.data import Split, Study
+from training.data.studies import Split, Study
 from training.lungs.fields import find_lungs
 from training.lungs.outline import shortest_round
 from training.phantoms import draw_chest, draw_lungs, encode_png16

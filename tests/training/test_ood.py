@@ -7,14 +7,14 @@ import pytest
 
 from service.core.findings import Finding
 from service.core.ood import OodPoint, read_detector, write_detector
-from training.data import Split, Study
+from training.data.lots import one_per_patient
+from training.data.studies import Split, Study
 from training.ood.features import FeatureSet
 from training.ood.fitting import (
     REVIEW_RATIO,
     DetectorRefused,
     choose_point,
     fit_detector,
-    one_per_patient,
     share_high,
     unknown_source_distances,
 )

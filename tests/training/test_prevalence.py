@@ -7,7 +7,7 @@ from scipy.special import softmax
 
 from service.core.findings import FINDINGS
 from tests.training.split_scores import make_scores, make_studies
-from training.data import Split
+from training.data.studies import Split
 from training.measures.operating import count_images
 from training.measures.prevalence import (
     correct_prevalence,

@@ -10,7 +10,9 @@ from service.core.errors import DigestMismatch
 from service.core.inference import recipe_of, score_batch
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.training.study_folders import FEW, write_manifest_folder
-from training.data import Split, index_studies, load_dataset, select
+from training.data.dataset import load_dataset
+from training.data.index import index_studies
+from training.data.studies import Split, select
 from training.onnx_export import openvino_forward
 from training.previous import score_previous
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.training.split_scores import make_evaluation, make_tuning
 from tests.training.study_folders import quiet
 from training.acts.report import run_simulate, write_report
-from training.data import Split
+from training.data.studies import Split
 from training.measures.results import (
     EVALUATION,
     TUNING,

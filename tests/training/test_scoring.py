@@ -14,7 +14,8 @@ from service.core.preprocess import PreprocessSpec
 from service.core.tta import TtaView
 from training.checkpoint import WEIGHTS, load_weights, save_weights
 from training.config import RunConfig
-from training.data import Dataset, Split, Study
+from training.data.dataset import Dataset
+from training.data.studies import Split, Study
 from training.measures.results import CONFIG, RunIncomplete
 from training.scoring import load_run, score_dataset, torch_forward
 

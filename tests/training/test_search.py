@@ -14,18 +14,11 @@ from tests.training.study_folders import FEW, tiny_config, write_manifest_folder
 from training.acts.search import run_search, search_table
 from training.acts.steps import Workplace
 from training.config import DataConfig, RunConfig
-from training.data import (
-    NoStudies,
-    Split,
-    Study,
-    index_studies,
-    load_dataset,
-    select,
-    shared_with,
-    source_priors,
-    subset,
-    trained_on,
-)
+from training.data.dataset import load_dataset, subset
+from training.data.index import index_studies
+from training.data.sampling import source_priors
+from training.data.splits import shared_with, trained_on
+from training.data.studies import NoStudies, Split, Study, select
 from training.search.recipes import FOLD, Fold, Search, left_out_sources, run_fold, summarise
 
 NORMAL, PNEUMONIA, TUBERCULOSIS = Finding.NORMAL, Finding.PNEUMONIA, Finding.TUBERCULOSIS

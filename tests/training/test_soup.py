@@ -9,7 +9,9 @@ from safetensors.torch import load_file
 
 from tests.training.study_folders import FEW, tiny_config, write_manifest_folder
 from training.checkpoint import WEIGHTS
-from training.data import Dataset, Split, index_studies, load_dataset, select
+from training.data.dataset import Dataset, load_dataset
+from training.data.index import index_studies
+from training.data.studies import Split, select
 from training.measures.results import CONFIG, MEMBERS
 from training.soup import Members, fit_members, list_members, member_table
 

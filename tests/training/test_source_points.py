@@ -6,7 +6,7 @@ import pytest
 from service.core.artifact import MetricInterval, Purpose
 from service.core.findings import FINDINGS, Finding
 from tests.training.split_scores import make_point, make_scores, make_studies
-from training.data import Split
+from training.data.studies import Split
 from training.measures.bars import measure_bars
 from training.measures.evidence import Bar, SourcePoint
 from training.measures.source_points import (

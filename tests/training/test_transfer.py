@@ -12,7 +12,7 @@ from tests.training.audit_cases import SIDE_PX, draw_dataset, make_studies
 from tests.training.study_folders import tiny_config
 from training.checkpoint import CHECKPOINT
 from training.config import OptimiserConfig, RunConfig
-from training.data import Dataset, subset
+from training.data.dataset import Dataset, subset
 from training.measures.statistics import Numbers, patient_draws
 from training.scoring import load_run
 from training.search.transfer import (

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from service.core.artifact import OperatingPoint, Purpose
 from service.core.findings import FINDINGS, Finding
-from training.data import Split, Study
+from training.data.lots import one_per_patient
+from training.data.studies import Split, Study
 from training.measures.results import Tuning
 from training.measures.statistics import log_loss, misses_allowed
 from training.scoring import SplitScores
-from training.tune import FLAG_SENSITIVITIES, fit_temperature, one_per_patient, tune
+from training.tune import FLAG_SENSITIVITIES, fit_temperature, tune
 
 WEIGHTS_DIGEST = "sha256:" + "1" * 64
 PER_FINDING = 200

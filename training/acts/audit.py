@@ -26,7 +26,10 @@ from training.audit.verdict import (
 )
 from training.checkpoint import write_atomically
 from training.config import RunConfig
-from training.data import Dataset, Split, Study, index_studies, select, split_digest, trained_on
+from training.data.dataset import Dataset
+from training.data.index import index_studies
+from training.data.splits import split_digest, trained_on
+from training.data.studies import Split, Study, select
 from training.explain import (
     EXPLANATION,
     PER_GROUP,

@@ -7,7 +7,9 @@ from service.core.drift_shifts import parse_shift
 from training.acts.steps import Workplace, progress_bar
 from training.checkpoint import write_atomically
 from training.config import RunConfig
-from training.data import Split, index_studies, select, split_digest
+from training.data.index import index_studies
+from training.data.splits import split_digest
+from training.data.studies import Split, select
 from training.drift.reference import Effort, build_reference, choose_studies
 from training.drift.signatures import Subject, flag_points
 from training.measures.results import TUNING, RunIncomplete, Tuning, load_record

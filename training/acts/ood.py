@@ -19,7 +19,10 @@ from training.acts.steps import Workplace, progress_bar
 from training.augment import augment_batch
 from training.checkpoint import write_atomically
 from training.config import RunConfig
-from training.data import Split, Study, index_studies, read_study, select, split_digest, trained_on
+from training.data.dataset import read_study
+from training.data.index import index_studies
+from training.data.splits import split_digest, trained_on
+from training.data.studies import Split, Study, select
 from training.measures.results import dump_record
 from training.onnx_export import PRECISIONS, export_onnx, openvino_forward
 from training.ood.features import Change, FeatureReader, FeatureSet, depth_channels

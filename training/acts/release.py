@@ -25,7 +25,7 @@ from training.card.sections import (
     simulation_section,
 )
 from training.config import RunConfig
-from training.data import Split
+from training.data.studies import Split
 from training.explain import EXPLANATION, SHEET, Explanation
 from training.manifest import Version
 from training.measures.results import (
@@ -71,7 +71,7 @@ class Wish:
 
 
 def run_make(place: Workplace, config: RunConfig, wish: Wish) -> Artifact:
-    """fit, tune, evaluate, audit, explain, ood, drift, release: the whole chain of a run.
+    """fit, tune, ood, evaluate, audit, explain, drift, release: the whole chain of a run.
 
     A rerun on the same machine with `SOURCE_DATE_EPOCH` set gives the same digest.
     """

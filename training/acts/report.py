@@ -7,7 +7,7 @@ from rich.console import Console
 
 from training.audit.results import AUDIT
 from training.checkpoint import write_atomically
-from training.data import Split
+from training.data.studies import Split
 from training.measures.results import (
     EVALUATION,
     TUNING,

@@ -8,7 +8,9 @@ from service.core.preprocess import PreprocessSpec
 from training.acts.steps import Workplace, progress_bar, read_dataset
 from training.checkpoint import write_atomically
 from training.config import RunConfig
-from training.data import Dataset, Split, index_studies, select
+from training.data.dataset import Dataset
+from training.data.index import index_studies
+from training.data.studies import Split, select
 from training.measures.results import dump_record
 from training.search.recipes import SEARCH, Fold, Search, left_out_sources, run_fold, summarise
 

@@ -12,18 +12,10 @@ from training.acts.report import evaluation_folder, write_report
 from training.baseline import describe_studies, fit_baseline
 from training.checkpoint import write_atomically
 from training.config import RunConfig
-from training.data import (
-    Dataset,
-    NoStudies,
-    Split,
-    Study,
-    index_studies,
-    load_dataset,
-    select,
-    split_digest,
-    targets_of,
-    trained_on,
-)
+from training.data.dataset import Dataset, load_dataset, targets_of
+from training.data.index import index_studies
+from training.data.splits import split_digest, trained_on
+from training.data.studies import NoStudies, Split, Study, select
 from training.distributed import join_team
 from training.evaluate import DRAWS, evaluate
 from training.fit import Epoch

@@ -15,7 +15,7 @@ from service.core.findings import Finding
 from service.core.inference import Scores
 from training.audit.results import AuditTest, Terms, Trial
 from training.audit.scores import Seen, measure_mean
-from training.data import Study
+from training.data.studies import Study
 from training.lungs.fields import LungField, LungMask
 from training.measures.discrimination import SMALLEST_SIDE
 from training.measures.operating import is_finding, is_source

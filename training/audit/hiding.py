@@ -20,7 +20,7 @@ from training.audit.scores import (
     measure_mean,
     questions_within,
 )
-from training.data import Study
+from training.data.studies import Study
 from training.lungs.fields import LungField
 from training.measures.discrimination import Question
 from training.measures.statistics import Indices, Numbers

@@ -18,7 +18,7 @@ from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, crop_box, preprocess
 from training.audit.occlusion import Picture
 from training.audit.results import LungQuality
-from training.data import Study
+from training.data.studies import Study
 from training.lungs.fields import LungField, LungMask, find_lungs
 from training.measures.operating import is_source
 from training.measures.statistics import bootstrap, patient_draws, wilson

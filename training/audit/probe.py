@@ -18,7 +18,7 @@ from service.core.artifact import MetricInterval
 from service.core.findings import FINDINGS
 from service.core.radiograph import Pixels
 from training.audit.results import AuditTest, Terms, Trial
-from training.data import Study
+from training.data.studies import Study
 from training.measures.discrimination import SMALLEST_SIDE
 from training.measures.operating import is_finding
 from training.measures.statistics import Mask, Numbers, bootstrap, patient_draws

@@ -13,7 +13,7 @@ from service.core.artifact import MetricInterval
 from service.core.findings import FINDINGS
 from service.core.inference import Forward, Recipe, Scalars, Scores, score_batch
 from service.core.radiograph import Pixels
-from training.data import Study
+from training.data.studies import Study
 from training.measures.discrimination import Question, questions
 from training.measures.statistics import Indices, Numbers, auc, bootstrap, newcombe
 from training.scoring import CHUNK_IMAGES

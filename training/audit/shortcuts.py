@@ -11,7 +11,7 @@ import numpy as np
 
 from training.audit.results import AuditTest, Terms, Trial
 from training.audit.scores import column_of, kept_share, measure_area, questions_within
-from training.data import Study
+from training.data.studies import Study
 from training.measures.discrimination import AGE_BANDS, Question
 from training.measures.results import Discrimination
 from training.measures.statistics import Indices, Mask, Numbers, auc, bootstrap

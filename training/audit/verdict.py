@@ -3,13 +3,11 @@
 Axes: N images, F findings, S side of the network's input.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from service.core.findings import FINDINGS
 from service.core.radiograph import Pixels
 from training.audit.attention_share import judge_attention
 from training.audit.hiding import HIDDEN, ONLY, WHOLE, judge_covering, judge_hiding
@@ -19,7 +17,9 @@ from training.audit.probe import FEATURES, GREYS, SCORES, describe_greys, judge_
 from training.audit.results import Audit, AuditTest, overall
 from training.audit.scores import Seen, log_odds
 from training.audit.shortcuts import judge_baseline, judge_strata
-from training.data import Dataset, Split, Study, select
+from training.data.dataset import Dataset
+from training.data.lots import few_of_each
+from training.data.studies import Split, Study, select
 from training.lungs.fields import LungField
 from training.measures.operating import count_images
 from training.measures.results import Discrimination
@@ -81,13 +81,7 @@ class Exhibits:
 
 def choose_images(studies: Sequence[Study], per_group: int = IMAGES_PER_GROUP) -> tuple[Study, ...]:
     """At most so many val and test images of each finding of each source, the same each time."""
-    held_out = sorted(select(studies, *SPLITS), key=_lot)
-    chosen: list[Study] = []
-    for source in sorted({study.source for study in held_out}):
-        for finding in FINDINGS:
-            group = [s for s in held_out if s.source == source and s.finding is finding]
-            chosen += group[:per_group]
-    return tuple(chosen)
+    return few_of_each(select(studies, *SPLITS), per_group)
 
 
 def gather(
@@ -197,8 +191,3 @@ def _alter(
 def _rows(seen: Seen, kept: Sequence[int]) -> Seen:
     rows = list(kept)
     return Seen(seen.probabilities_nf[rows], seen.attention_nfhw[rows], seen.features_nd[rows])
-
-
-def _lot(study: Study) -> bytes:
-    """Neither the name nor the score of an image decides whether it is taken."""
-    return hashlib.sha256(study.file.encode()).digest()

@@ -204,7 +204,7 @@ def _operating_points(tuning: Tuning, evaluation: Evaluation) -> str:
             _rates(evaluation.points),
             "Predictive values at stated prevalences, from the pooled rates:",
             prevalences_part(evaluation.points),
-            f"Priority on the {evaluation.split} split, by source and truth:",
+            f"Priority on the {evaluation.split} split by the scores alone, by source and truth:",
             markdown_table(("group", "urgent", "review", "routine"), groups),
             "The engines that serve, against the reference that was tuned and measured:",
             engines_part(evaluation),

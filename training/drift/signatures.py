@@ -27,7 +27,8 @@ from service.core.findings import FINDINGS
 from service.core.inference import Forward, Recipe, Scores, score_batch, stack_pixels
 from service.core.preprocess import preprocess
 from service.core.radiograph import Radiograph
-from training.data import Study, read_study, targets_of
+from training.data.dataset import read_study, targets_of
+from training.data.studies import Study
 
 OnImages = Callable[[int], None]
 Measured = dict[Scalar, float]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.core.artifact import MetricInterval, OperatingPoint, Purpose
 from service.core.findings import ABNORMAL, FINDINGS, Finding
-from training.data import Study
+from training.data.studies import Study
 from training.measures.discrimination import Question
 from training.measures.evidence import Comparison, McNemar, PointComparison, QuestionComparison
 from training.measures.operating import count_images, count_patients, is_finding, is_source

@@ -10,7 +10,7 @@ from scipy.special import logit
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
 from service.core.findings import ABNORMAL, FINDINGS, Finding
-from training.data import Study
+from training.data.studies import Study
 from training.measures.discrimination import Opponents, Question
 from training.measures.evidence import Curve, Histogram, Points
 from training.measures.operating import count_images, is_finding, is_source

@@ -11,7 +11,7 @@ import numpy as np
 
 from service.core.artifact import MetricInterval, OperatingPoint, Purpose
 from service.core.findings import ABNORMAL, FINDINGS, Finding
-from training.data import Study
+from training.data.studies import Study
 from training.measures.operating import is_finding, is_source, rates_at
 from training.measures.results import Discrimination, MacroAuc, Stratum
 from training.measures.statistics import Indices, Mask, Numbers, auc, bootstrap, delong, newcombe

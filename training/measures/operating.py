@@ -10,7 +10,7 @@ import numpy as np
 
 from service.core.artifact import MetricInterval, OperatingPoint
 from service.core.findings import FINDINGS, Finding
-from training.data import Study
+from training.data.studies import Study
 from training.measures.results import Counts, PointRates, PredictiveValues, Rates
 from training.measures.statistics import Mask, Numbers, predictive_values, wilson
 

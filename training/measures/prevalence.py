@@ -13,7 +13,7 @@ import numpy as np
 
 from service.core.artifact import MetricInterval
 from service.core.findings import FINDINGS
-from training.data import Study
+from training.data.studies import Study
 from training.measures.evidence import PrevalenceEstimate
 from training.measures.operating import count_images, is_finding, is_source
 from training.measures.results import Counts

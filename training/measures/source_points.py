@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.core.artifact import MetricInterval, OperatingPoint, Purpose
 from service.core.findings import FINDINGS, Finding
-from training.data import Study
+from training.data.studies import Study
 from training.measures.evidence import SourcePoint
 from training.measures.operating import is_finding, is_source, rates_at
 from training.measures.statistics import Indices, Mask, Numbers, bootstrap

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.core.artifact import MetricInterval, OperatingPoint
 from service.core.findings import FINDINGS
-from training.data import Study
+from training.data.studies import Study
 from training.measures.evidence import Confusion, PointConfusion, SourceReliability
 from training.measures.operating import count_images, count_patients, is_finding, is_source
 from training.measures.statistics import (

@@ -20,7 +20,8 @@ from service.core.inference import (
 from service.core.network import TriageNetwork
 from service.core.preprocess import preprocess
 from service.core.radiograph import Pixels, Radiograph
-from training.data import Study, load_dataset
+from training.data.dataset import load_dataset
+from training.data.studies import Study
 from training.measures.statistics import Mask
 
 CHUNK_IMAGES = 64

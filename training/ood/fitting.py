@@ -4,7 +4,6 @@ Nothing here has seen a stranger or the test split: both only measure, see `trai
 Axes: N images, D features of all depths, C channels of one depth, G sources.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,8 +13,8 @@ from sklearn.covariance import ledoit_wolf
 
 from service.core.inference import Scalars
 from service.core.ood import TAIL_SHAPE, Depth, Distances, Floats, OodDetector, OodPoint
-from training.data import Study
-from training.measures.statistics import LEVEL, RISK, Indices, certified_threshold
+from training.data.lots import one_per_patient
+from training.measures.statistics import LEVEL, RISK, certified_threshold
 from training.ood.features import FeatureSet
 
 DIRECTIONS = 128
@@ -142,15 +141,6 @@ def unknown_source_distances(
         detector = fit_detector(known, scaled_on, channels)
         distances[inside] = detector.distances(train.features_nd[inside])
     return distances
-
-
-def one_per_patient(studies: Sequence[Study]) -> Indices:
-    """Index of one image of each patient, picked by the digest of its name, not by its score."""
-    picked: dict[str, tuple[str, int]] = {}
-    for index, study in enumerate(studies):
-        lot = hashlib.sha256(study.file.encode()).hexdigest(), index
-        picked[study.patient_id] = min(lot, picked.get(study.patient_id, lot))
-    return np.array(sorted(index for _, index in picked.values()), np.intp)
 
 
 def share_high(events: int, count: int) -> float:

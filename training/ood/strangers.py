@@ -8,6 +8,7 @@ left out in silence. Axes: H rows, W columns.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 
@@ -83,30 +84,25 @@ def catalogue(radiographs: Sequence[Grey]) -> tuple[Kind, ...]:
     """
     shipped = [Kind(*parts) for parts in _SHIPPED]
     drawn = [
-        Kind(name, Group.NOT_A_CHEST, "drawn", _drawing(draw)) for name, draw in DRAWINGS.items()
+        Kind(name, Group.NOT_A_CHEST, "drawn", partial(_draw, draw))
+        for name, draw in DRAWINGS.items()
     ]
     damaged = [
-        Kind(name, Group.DAMAGED, "made from test radiographs", _altering(alter, radiographs))
+        Kind(name, Group.DAMAGED, "made from test radiographs", partial(_alter, alter, radiographs))
         for name, alter in DAMAGES.items()
     ]
     shifted = [
-        Kind(name, Group.CHEST, "made from test radiographs", _altering(alter, radiographs))
+        Kind(name, Group.CHEST, "made from test radiographs", partial(_alter, alter, radiographs))
         for name, alter in SHIFTS.items()
     ]
     return (*shipped, *drawn, *damaged, *shifted)
 
 
-def _drawing(draw: Draw) -> Callable[[], Iterator[Grey]]:
-    def drawn() -> Iterator[Grey]:
-        for seed in range(DRAWN_EACH):
-            yield draw(np.random.default_rng(seed))
-
-    return drawn
+def _draw(draw: Draw) -> Iterator[Grey]:
+    for seed in range(DRAWN_EACH):
+        yield draw(np.random.default_rng(seed))
 
 
-def _altering(alter: Alter, radiographs: Sequence[Grey]) -> Callable[[], Iterator[Grey]]:
-    def altered() -> Iterator[Grey]:
-        for seed, grey in enumerate(radiographs):
-            yield np.ascontiguousarray(alter(grey, np.random.default_rng(seed)))
-
-    return altered
+def _alter(alter: Alter, radiographs: Sequence[Grey]) -> Iterator[Grey]:
+    for seed, grey in enumerate(radiographs):
+        yield np.ascontiguousarray(alter(grey, np.random.default_rng(seed)))

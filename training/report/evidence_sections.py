@@ -4,7 +4,14 @@ from collections.abc import Iterable
 
 from service.core.artifact import MetricInterval, OperatingPoint
 from service.core.findings import FINDINGS
-from training.measures.evidence import Bar, Comparison, Evidence, McNemar, QuestionComparison
+from training.measures.evidence import (
+    Bar,
+    Comparison,
+    Evidence,
+    McNemar,
+    QuestionComparison,
+    SourcePoint,
+)
 from training.measures.results import Evaluation, Tuning
 from training.report.svg_plots import draw_decision, draw_histogram
 from training.report.tables import Figure, Section, Table
@@ -33,7 +40,18 @@ OTHER_SPLIT = (
 
 def bar_section(evidence: Evidence) -> Section:
     """Where the version stands against what is asked of it."""
-    bars = tuple(
+    note = (
+        "A bar is met when the measured value reaches it, and surely met when its whole interval "
+        "does. The seed of this project claimed AUC 0.99, sensitivity 0.97 and accuracy 0.76. A "
+        "published claim was made on other images, even where the collection is the same."
+    )
+    tables = (_bar_table(evidence.bars), _source_point_table(evidence.source_points))
+    return Section("Bars and published claims", note, tables)
+
+
+def _bar_table(bars: tuple[Bar, ...]) -> Table:
+    header = ("measure", "positive / other", "measured", "bar", "outcome", "asked or claimed by")
+    rows = tuple(
         (
             bar.name,
             bar.data,
@@ -42,9 +60,17 @@ def bar_section(evidence: Evidence) -> Section:
             _outcome(bar),
             bar.claim,
         )
-        for bar in evidence.bars
+        for bar in bars
     )
-    points = tuple(
+    return Table("Bars", "", header, rows)
+
+
+def _source_point_table(points: tuple[SourcePoint, ...]) -> Table:
+    header = (
+        "source", "threshold", "at", "positive / other", "sensitivity", "specificity",
+        "three-class accuracy", "asked", "outcome",
+    )  # fmt: skip
+    rows = tuple(
         (
             f"{point.source}: {point.finding}",
             point.choice,
@@ -56,32 +82,15 @@ def bar_section(evidence: Evidence) -> Section:
             f"{point.required_sensitivity:g}, {point.required_specificity:g}",
             "met" if point.is_met else "not met",
         )
-        for point in evidence.source_points
+        for point in points
     )
     note = (
-        "A bar is met when the measured value reaches it, and surely met when its whole interval "
-        "does. The seed of this project claimed AUC 0.99, sensitivity 0.97 and accuracy 0.76. A "
-        "published claim was made on other images, even where the collection is the same."
-    )
-    header = ("measure", "positive / other", "measured", "bar", "outcome", "asked or claimed by")
-    point_header = (
-        "source", "threshold", "at", "positive / other", "sensitivity", "specificity",
-        "three-class accuracy", "asked", "outcome",
-    )  # fmt: skip
-    point_note = (
         "Within one source; asked are a sensitivity and a specificity. The three-class accuracy "
         "is of the decision that the flags make: the likeliest flagged finding, else normal. A "
         "threshold read off the very images that it is measured on describes the ROC curve and "
         "cannot be served; it is read off anew in every draw of its intervals."
     )
-    return Section(
-        "Bars and published claims",
-        note,
-        (
-            Table("Bars", "", header, bars),
-            Table("At one operating point per source", point_note, point_header, points),
-        ),
-    )
+    return Table("At one operating point per source", note, header, rows)
 
 
 def _outcome(bar: Bar) -> str:

@@ -173,7 +173,10 @@ def _priorities(evaluation: Evaluation) -> Table:
     groups = evaluation.priorities
     names = tuple(next(iter(groups.values()))) if groups else ()
     rows = tuple((group, *map(str, found.values())) for group, found in groups.items())
-    note = "What the served triage makes of the images, by source and truth."
+    note = (
+        "What the served triage makes of the scores alone, by source and truth; the detector of "
+        "what is out of distribution sends further images to review."
+    )
     return Table("Priority given", note, ("group", *names), rows)
 
 

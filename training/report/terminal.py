@@ -105,7 +105,7 @@ def point_table(points: Iterable[PointRates], title: str) -> Table:
 
 def priority_table(evaluation: Evaluation) -> Table:
     """What the triage makes of each group of images."""
-    table = Table(title="Priority given, by source and truth")
+    table = Table(title="Priority by the scores alone, by source and truth")
     table.add_column("group")
     for heading in ("urgent", "review", "routine"):
         table.add_column(heading, justify="right")

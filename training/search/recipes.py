@@ -6,7 +6,6 @@ validation images: no test image takes part. Beside it stands the AUC within the
 kept, on validation images. Every training is repeated with several seeds.
 """
 
-import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -21,7 +20,10 @@ from service.core.network import build_network
 from service.core.tta import TtaView
 from training.checkpoint import CHECKPOINT, load_weights, write_atomically
 from training.config import RunConfig
-from training.data import Dataset, Split, Study, select, subset, trained_on
+from training.data.dataset import Dataset, subset
+from training.data.lots import few_of_each
+from training.data.splits import trained_on
+from training.data.studies import Split, Study, select
 from training.fit import fit
 from training.measures.discrimination import questions
 from training.measures.results import dump_record, load_record
@@ -111,15 +113,10 @@ def run_fold(
     return fold
 
 
-def _sample_source(studies: Sequence[Study], source: str) -> list[Study]:
+def _sample_source(studies: Sequence[Study], source: str) -> tuple[Study, ...]:
     """Train and validation images of a source, the same ones for every candidate."""
     inside = [s for s in select(studies, Split.TRAIN, Split.VAL) if s.source == source]
-    inside.sort(key=lambda study: hashlib.sha256(study.file.encode()).digest())
-    return [
-        study
-        for finding in FINDINGS
-        for study in [s for s in inside if s.finding is finding][:OUTSIDE_IMAGES]
-    ]
+    return few_of_each(inside, OUTSIDE_IMAGES)
 
 
 def measure_areas(config: RunConfig, folder: Path, dataset: Dataset) -> dict[str, float]:

@@ -14,7 +14,8 @@ from training.audit.results import AuditTest, Terms, Trial
 from training.audit.scores import column_of, measure_area, measure_fall, questions_within
 from training.checkpoint import CHECKPOINT, WEIGHTS
 from training.config import RunConfig
-from training.data import Dataset, Study
+from training.data.dataset import Dataset
+from training.data.studies import Study
 from training.fit import Epoch, fit
 from training.measures.results import CONFIG, LOG
 from training.measures.statistics import Indices, Numbers

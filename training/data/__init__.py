@@ -1,0 +1,1 @@
+"""From a data folder to what a network is fed and measured with."""

@@ -1,0 +1,88 @@
+"""Which studies may be trained on, and the proof that no patient crosses a split."""
+
+import hashlib
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from training.config import DataConfig
+from training.data.studies import NoStudies, Split, Study, select
+
+SOURCES = Path(__file__).parents[1] / "sources.toml"
+
+
+class SplitLeak(ValueError):
+    """One patient, or one file, is in more than one split."""
+
+
+def check_splits(studies: Iterable[Study]) -> None:
+    """Refuse data in which a patient, or the same bytes, is in more than one split."""
+    splits_of: dict[str, set[Split]] = defaultdict(set)
+    for study in studies:
+        for key in _identities(study):
+            splits_of[key].add(study.split)
+    leaks = [(key, splits) for key, splits in splits_of.items() if len(splits) > 1]
+    if leaks:
+        key, splits = leaks[0]
+        raise SplitLeak(
+            f"{len(leaks)} in more than one split; {key} is in {', '.join(sorted(splits))}"
+        )
+
+
+def without_leaks(studies: Sequence[Study]) -> tuple[Study, ...]:
+    """Leave out of training whatever is also in val or test."""
+    measured = select(studies, Split.VAL, Split.TEST)
+    taken = {key for study in measured for key in _identities(study)}
+    return measured + tuple(
+        study
+        for study in select(studies, Split.TRAIN, Split.TRAIN_OPTIONAL)
+        if taken.isdisjoint(_identities(study))
+    )
+
+
+def trained_on(studies: Sequence[Study], config: DataConfig) -> tuple[Study, ...]:
+    """The studies that a configuration trains on.
+
+    Raises
+    ------
+    NoStudies
+        None, or a source to leave out is not there: a slip of the pen would measure nothing.
+    """
+    known = {study.source for study in studies}
+    if unknown := set(config.leave_out) - known:
+        raise NoStudies(f"no source {', '.join(sorted(unknown))}; there are {sorted(known)}")
+    splits = (Split.TRAIN, Split.TRAIN_OPTIONAL) if config.include_optional else (Split.TRAIN,)
+    overlaps = shared_with(config.leave_out)
+    chosen = tuple(
+        study
+        for study in select(studies, *splits)
+        if study.source not in config.leave_out and (study.source, study.finding) not in overlaps
+    )
+    if not chosen:
+        raise NoStudies(f"the data folder holds no study in {', '.join(splits)}")
+    return chosen
+
+
+def shared_with(left_out: Sequence[str]) -> set[tuple[str, str]]:
+    """(source, finding) groups that may hold patients of the sources to leave out."""
+    sources = tomllib.loads(SOURCES.read_text(encoding="utf-8"))
+    return {
+        (source, finding)
+        for source, told in sources.items()
+        for other, findings in told.get("may_hold", {}).items()
+        if other in left_out
+        for finding in findings
+    }
+
+
+def split_digest(studies: Iterable[Study]) -> str:
+    """SHA-256 over the sorted list of (split, file, finding, patient): the identity of a split."""
+    lines = sorted(f"{s.split}\t{s.file}\t{s.finding}\t{s.patient_id}" for s in studies)
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _identities(study: Study) -> tuple[str, ...]:
+    """What may not be in two splits."""
+    patient = f"patient {study.patient_id}"
+    return (patient, f"file digest {study.sha256}") if study.sha256 else (patient,)
