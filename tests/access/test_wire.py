@@ -1,7 +1,7 @@
 """Bounds on the wire: heads and bodies that come slowly, without end, or too large."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -87,6 +87,12 @@ class Call:
         self.http: BoundedHttp = protocol_with(BODY_SECONDS)(config, ServerState(), {}, loop)
         self.http.connection_made(self.wire)
 
+    def drip(self, pieces: Iterable[bytes]) -> None:
+        """Send one a second."""
+        for piece in pieces:
+            self.timers.pass_seconds(1)
+            self.http.data_received(piece)
+
     async def settle(self) -> None:
         """Let the application run until it waits."""
         for _ in range(5):
@@ -105,9 +111,7 @@ async def test_head_that_drips_in_is_closed_however_busy_it_is() -> None:
     call = Call()
 
     call.http.data_received(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
-    for number in range(9):
-        call.timers.pass_seconds(1)
-        call.http.data_received(f"X-{number}: y\r\n".encode())
+    call.drip(f"X-{number}: y\r\n".encode() for number in range(9))
     before = call.wire.is_closed
     call.timers.pass_seconds(1)
 
@@ -119,9 +123,7 @@ async def test_body_that_drips_in_is_closed_however_busy_it_is() -> None:
     call = Call()
 
     call.http.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(6):
-        call.timers.pass_seconds(1)
-        call.http.data_received(b"x")
+    call.drip([b"x"] * 6)
     before = call.wire.is_closed
     call.timers.pass_seconds(1)
 
