@@ -1,11 +1,9 @@
 """The Lua script in real Orthanc tells the id, and gives way to a service that does not answer."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from service.access.scopes import Scope
 from tests.support.access import SITE, add_key
 from tests.support.apps import running_service
+from tests.support.http_servers import Asked, Told, listening
 from tests.support.inlet import answered
 from tests.support.monitoring import free_port, wait_for
 from tests.support.orthanc import Site, needs_orthanc, phantom, store
@@ -20,42 +19,33 @@ from tests.support.orthanc import Site, needs_orthanc, phantom, store
 pytestmark = [pytest.mark.slow, needs_orthanc]
 
 
+Notice = tuple[str, str | None, str]
+"""Body, key and content type."""
+
+ANSWERS = {202: b'{"accepted":true}', 503: b'{"code":"QUEUE_FULL"}'}
+
+
 @dataclass(slots=True)
 class Listener:
     """Stands where the service would, and keeps what it is told."""
 
     url: str
-    told: list[tuple[str, str | None, str]] = field(default_factory=list)
+    told: list[Notice] = field(default_factory=list)
 
 
 @contextmanager
-def listening(status: int) -> Iterator[Listener]:
+def standing_in(status: int) -> Iterator[Listener]:
     """Answer each notice so."""
+    told: list[Notice] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            kind = self.headers["Content-Type"]
-            listener.told.append((body, self.headers["X-API-Key"], kind))
-            self.send_response(status)
-            answer = b'{"accepted":true}' if status == 202 else b'{"code":"QUEUE_FULL"}'
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    def keep(asked: Asked) -> Told:
+        told.append(
+            (asked.body.decode(), asked.headers["X-API-Key"], asked.headers["Content-Type"])
+        )
+        return Told(status, ANSWERS[status])
 
-        def log_message(self, *_args: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener = Listener(f"http://127.0.0.1:{server.server_port}/notify")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield listener
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(keep) as address:
+        yield Listener(f"{address}/notify", told)
 
 
 @pytest.fixture
@@ -76,7 +66,7 @@ def instances(site: Site) -> list[str]:
 def test_each_radiograph_is_told_by_its_id_and_the_key(stopped: Site, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("a secret\n", encoding="utf-8")
-    with listening(202) as listener:
+    with standing_in(202) as listener:
         stopped.start(listener.url, key)
 
         store(stopped, [phantom(1), phantom(2, Modality="CT"), phantom(3, Modality="CR")])
@@ -87,7 +77,7 @@ def test_each_radiograph_is_told_by_its_id_and_the_key(stopped: Site, tmp_path: 
 
 
 def test_service_that_refuses_is_left_in_peace(stopped: Site) -> None:
-    with listening(503) as listener:
+    with standing_in(503) as listener:
         stopped.start(listener.url)
 
         store(stopped, map(phantom, range(10)))
@@ -112,7 +102,7 @@ def test_service_that_never_answers_holds_up_one_notice(stopped: Site) -> None:
 def test_key_that_cannot_be_read_stops_the_notices_and_not_orthanc(
     stopped: Site, tmp_path: Path
 ) -> None:
-    with listening(202) as listener:
+    with standing_in(202) as listener:
         stopped.start(listener.url, tmp_path / "missing")
 
         store(stopped, [phantom(1)])

@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from service.record import Outcome
-from tests.support.inlet import open_way
+from tests.support.inlet import Way, open_way
 from tests.support.orthanc import Site, needs_orthanc, phantom, store
 from tests.support.radiographs import write_dicom
 
@@ -132,12 +132,7 @@ async def test_instance_that_is_stored_again_with_other_pixels_is_a_conflict(
     site: Site, tiny_store: Path
 ) -> None:
     async with open_way(site, tiny_store) as way:
-        await way.contact()
-        store(site, [phantom(1)])
-        await way.settled(answered=1)
-        with site.client() as client:
-            (instance,) = client.get("/instances").json()
-            client.delete(f"/instances/{instance}").raise_for_status()
+        await answer_and_delete(site, way)
 
         store(site, [phantom(1, grey=99)])
         await way.settled(dead=1)
@@ -150,17 +145,22 @@ async def test_instance_that_is_stored_again_unchanged_makes_no_second_row(
     site: Site, tiny_store: Path
 ) -> None:
     async with open_way(site, tiny_store) as way:
-        await way.contact()
-        store(site, [phantom(1)])
-        await way.settled(answered=1)
-        with site.client() as client:
-            (instance,) = client.get("/instances").json()
-            client.delete(f"/instances/{instance}").raise_for_status()
+        await answer_and_delete(site, way)
 
         store(site, [phantom(1), phantom(2)])
         await way.settled(answered=2)
 
     assert len(way.entries()) == 2
+
+
+async def answer_and_delete(site: Site, way: Way) -> None:
+    """One instance comes, is answered, and is gone from the PACS."""
+    await way.contact()
+    store(site, [phantom(1)])
+    await way.settled(answered=1)
+    with site.client() as client:
+        (instance,) = client.get("/instances").json()
+        client.delete(f"/instances/{instance}").raise_for_status()
 
 
 def structured_report() -> bytes:

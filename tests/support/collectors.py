@@ -1,14 +1,14 @@
 """A collector of traces on a loopback port: OTLP over HTTP, decoded as a real one would."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.support.http_servers import Asked, Told, listening
 
 
 @dataclass(slots=True)
@@ -53,24 +53,9 @@ def running_collector(status: int = 200, location: str = "") -> Iterator[Collect
     """Listen on a free port; every answer has this status, and may point elsewhere."""
     bodies: list[bytes] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            if location:
-                self.send_header("Location", location)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def keep(asked: Asked) -> Told:
+        bodies.append(asked.body)
+        return Told(status, headers={"Location": location} if location else {})
 
-        def log_message(self, *_args: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield Collector(f"http://127.0.0.1:{server.server_port}/v1/traces", bodies)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(keep) as address:
+        yield Collector(f"{address}/v1/traces", bodies)

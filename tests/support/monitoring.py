@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
+
+from tests.support.http_servers import Asked, Told, listening
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PROGRAMS = ("prometheus", "prometheus-alertmanager", "promtool", "amtool")
@@ -66,24 +67,12 @@ def receiving() -> Iterator[Receiver]:
     """Listen for notifications."""
     told: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
+    def keep(asked: Asked) -> Told:
+        told.append(json.loads(asked.body))
+        return Told()
 
-        def log_message(self, *_args: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield Receiver(f"http://127.0.0.1:{server.server_port}/alerts", told)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(keep) as address:
+        yield Receiver(f"{address}/alerts", told)
 
 
 @contextmanager
