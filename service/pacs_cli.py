@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,8 +92,5 @@ def _open(context: typer.Context) -> Iterator[Queue]:
         told = "the service was not started yet" if address.is_on else "CXR_PACS__URL is not set"
         typer.echo(f"there is no queue: {told}", err=True)
         raise typer.Exit(1)
-    queue = open_queue(address.file, time.time)
-    try:
+    with closing(open_queue(address.file, time.time)) as queue:
         yield queue
-    finally:
-        queue.close()

@@ -21,27 +21,26 @@ class PacsMetrics:
 
     def __init__(self, registry: CollectorRegistry, *, codes: Iterable[str]) -> None:
         self._codes = frozenset(codes)
-        self.waiting = Gauge(
-            "cxr_pacs_waiting_instances", "Instances that were noticed and are not answered yet.",
-            registry=registry,
-        )  # fmt: skip
-        self.oldest = Gauge(
-            "cxr_pacs_oldest_waiting_seconds", "How long the first of them has waited.",
-            registry=registry,
-        )  # fmt: skip
-        self.dead = Gauge(
-            "cxr_pacs_dead_letter_instances", "Instances that were given up and not retried.",
-            registry=registry,
-        )  # fmt: skip
-        self.last_sequence = Gauge(
-            "cxr_pacs_last_sequence", "Number of the last change of the PACS that was read.",
-            registry=registry,
-        )  # fmt: skip
-        self.last_contact = Gauge(
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(name, text, registry=registry)
+
+        self.waiting = gauge(
+            "cxr_pacs_waiting_instances", "Instances that were noticed and are not answered yet."
+        )
+        self.oldest = gauge(
+            "cxr_pacs_oldest_waiting_seconds", "How long the first of them has waited."
+        )
+        self.dead = gauge(
+            "cxr_pacs_dead_letter_instances", "Instances that were given up and not retried."
+        )
+        self.last_sequence = gauge(
+            "cxr_pacs_last_sequence", "Number of the last change of the PACS that was read."
+        )
+        self.last_contact = gauge(
             "cxr_pacs_last_contact_timestamp_seconds",
             "Unix time of the last answer of the PACS, or of the start; 0 without a PACS.",
-            registry=registry,
-        )  # fmt: skip
+        )
         self.resets = Counter(
             "cxr_pacs_resets", "Times that the PACS was found with another database.",
             registry=registry,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -142,7 +142,7 @@ class Queue:
         """Note how it ended; False where it was stored anew meanwhile, and waits once more."""
         ended: dict[str, Any] = {
             "state": state.value, "settled": self._clock(), "code": code,
-            "digest": digest or item.digest,
+            "digest": digest or item.digest, "tries": item.tries,
         }  # fmt: skip
         with self._writing() as connection:
             is_old = item.sequence is not None and item.sequence != connection.scalar(
@@ -160,9 +160,7 @@ class Queue:
 
     def give_up(self, item: Item, code: str) -> None:
         """Make it a dead letter, with the try that was one too many."""
-        with self._writing() as connection:
-            _set(connection, item.instance, {"tries": item.tries + 1})
-        self.settle(item, State.DEAD, code=code)
+        self.settle(replace(item, tries=item.tries + 1), State.DEAD, code=code)
 
     def depth(self) -> Depth:
         """How many wait or are dead, and since when the first has waited."""
