@@ -93,14 +93,11 @@ def verify_log(url: str, key: Path | None, heads: dict[str, Head] | None = None)
         Says which row is not as it was written.
     """
     signer = None if key is None else Pseudonymiser(load_or_create_key(key))
-    reader = open_reader(url)
-    try:
+    with closing(open_reader(url)) as reader:
         return {
             table.name: _verified(reader, index, signer, (heads or {}).get(table.name))
             for index, table in enumerate(CHAINED)
         }
-    finally:
-        reader.close()
 
 
 def _verified(reader: Reader, index: int, signer: Pseudonymiser | None, noted: Head | None) -> Head:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,21 +61,14 @@ def check_pacs(
 def _has_begun(queue_file: Path) -> bool:
     if not queue_file.exists():
         return False
-    queue = open_queue(queue_file, time.time)
-    try:
+    with closing(open_queue(queue_file, time.time)) as queue:
         return queue.position() is not None
-    finally:
-        queue.close()
 
 
 def _is_recorded(phantom: Phantom, log: LogAddress) -> bool:
-    reader = open_reader(log.url)
-    try:
-        with reader.reading() as connection:
-            pseudonym = pseudonym_of(phantom, log.key)
-            return bool(find_by_pseudonym(connection, Identifier.SOP_INSTANCE, pseudonym))
-    finally:
-        reader.close()
+    pseudonym = pseudonym_of(phantom, log.key)
+    with closing(open_reader(log.url)) as reader, reader.reading() as connection:
+        return bool(find_by_pseudonym(connection, Identifier.SOP_INSTANCE, pseudonym))
 
 
 def _comes_true(is_so: Callable[[], bool], seconds: float) -> bool:

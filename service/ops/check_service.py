@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -126,27 +127,19 @@ class Trial:
         return fail_for(leaks, f"{len(self.phantom.marks)} marks, none found")
 
     def _find_row(self, entry_id: str) -> Entry | None:
-        reader = open_log(self.log.url)
-        try:
-            with reader.reading() as connection:
-                found = find_entry(connection, entry_id)
-        finally:
-            reader.close()
+        with closing(open_log(self.log.url)) as reader, reader.reading() as connection:
+            found = find_entry(connection, entry_id)
         return None if found is None else found.entry
 
     def _rows_since(self) -> list[bytes]:
-        reader = open_log(self.log.url)
-        try:
-            with reader.reading() as connection:
-                return [
-                    repr(row).encode()
-                    for table, moment in zip(CHAINED, ("received_at", "recorded_at"), strict=True)
-                    for row in connection.execute(
-                        select(table).where(table.c[moment] >= self.started.isoformat())
-                    )
-                ]
-        finally:
-            reader.close()
+        with closing(open_log(self.log.url)) as reader, reader.reading() as connection:
+            return [
+                repr(row).encode()
+                for table, moment in zip(CHAINED, ("received_at", "recorded_at"), strict=True)
+                for row in connection.execute(
+                    select(table).where(table.c[moment] >= self.started.isoformat())
+                )
+            ]
 
     def _file_name(self) -> str:
         return f"{self.phantom.marks['PatientID']}.dcm"

@@ -5,6 +5,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -108,11 +109,8 @@ def newest_row(address: LogAddress) -> datetime | None:
     """When the last row of the log was received; None where there is none yet."""
     if address.database is not None and not address.database.exists():
         return None
-    reader = open_reader(address.url)
-    try:
+    with closing(open_reader(address.url)) as reader:
         rows = reader.rows(after_sequence=max(0, reader.head().sequence - 1), limit=1)
-    finally:
-        reader.close()
     return rows[0].entry.received_at if rows else None
 
 
