@@ -52,7 +52,7 @@ image-test: $(DEV)/.installed  ## build the container image twice and run it har
 PEERS ?= naive litserve mosec mlserver bentoml ray
 .PHONY: bench
 bench: $(DEV)/.installed $(PEERS:%=.bench-%/.installed)  ## speed beside other servers, into docs/benchmarks.md; ARGS="serving overload"
-	@$(DEV)/bin/python $(PIP) "aiohttp==3.14.5" "onnxruntime==1.32.0" "psutil==7.2.2"
+	@$(DEV)/bin/python $(PIP) "onnxruntime==1.32.0"
 	@$(DEV)/bin/python -m bench.speed --write $(ARGS)
 
 .bench-%/.installed: bench/peers/requirements/%.txt

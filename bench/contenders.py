@@ -1,6 +1,7 @@
 """Who is compared: our service, and the same network behind other servers."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -148,6 +149,8 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     for one in alive:
         _signal(one, "kill")
     process.wait()
+    with suppress(ProcessLookupError):  # what a server that ended by itself has left behind
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _signal(process: psutil.Process, how: str) -> None:

@@ -76,9 +76,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
+    """`seconds` from the moment that the request was due, be it sent late or not."""
+
     status: int
     seconds: float
-    ended: float
+    due: float
+
+    @property
+    def ended(self) -> float:
+        return self.due + self.seconds
 
 
 async def run(plan: Plan, bodies: list[bytes]) -> Report:
@@ -95,9 +101,14 @@ async def run(plan: Plan, bodies: list[bytes]) -> Report:
             answers = list(itertools.chain(*await asyncio.gather(*loops)))
         else:
             answers = await _call_at_rate(session, plan, fresh, ends)
-    inside = [answer for answer in answers if measured_from <= answer.ended <= ends]
+    inside = [answer for answer in answers if measured_from <= _counted_at(answer, plan) <= ends]
     in_all = sum(answer.status == GOOD for answer in answers)
     return _summarise(inside, plan, time.process_time() - cpu_started, in_all)
+
+
+def _counted_at(answer: _Answer, plan: Plan) -> float:
+    """Callers who wait count what they got; of those who come anyway nobody is left out."""
+    return answer.ended if plan.clients else answer.due
 
 
 async def _call_until(
@@ -105,7 +116,7 @@ async def _call_until(
 ) -> list[_Answer]:
     answers = []
     while time.perf_counter() < ends:
-        answers.append(await _call(session, plan, next(fresh)))
+        answers.append(await _call(session, plan, next(fresh), time.perf_counter()))
     return answers
 
 
@@ -118,12 +129,12 @@ async def _call_at_rate(
     due = time.perf_counter()
     while due < ends:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        calls.append(asyncio.create_task(_call(session, plan, next(fresh))))
+        calls.append(asyncio.create_task(_call(session, plan, next(fresh), due)))
         due += generator.exponential(1 / plan.rate)
     return list(await asyncio.gather(*calls))
 
 
-async def _call(session: aiohttp.ClientSession, plan: Plan, body: bytes) -> _Answer:
+async def _call(session: aiohttp.ClientSession, plan: Plan, body: bytes, due: float) -> _Answer:
     data: bytes | aiohttp.FormData = body
     headers = dict(plan.headers)
     if plan.field_name is None:
@@ -133,15 +144,13 @@ async def _call(session: aiohttp.ClientSession, plan: Plan, body: bytes) -> _Ans
         data.add_field(plan.field_name, body, filename="chest.png", content_type="image/png")
     if plan.deadline_ms is not None:
         headers["X-Deadline-Ms"] = str(plan.deadline_ms)
-    started = time.perf_counter()
     try:
         async with session.post(plan.url, data=data, headers=headers) as response:
             await response.read()
             status = response.status
     except (aiohttp.ClientError, TimeoutError):
         status = GAVE_UP
-    ended = time.perf_counter()
-    return _Answer(status, ended - started, ended)
+    return _Answer(status, time.perf_counter() - due, due)
 
 
 def _never_twice(bodies: list[bytes]) -> Iterator[bytes]:

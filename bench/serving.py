@@ -1,6 +1,6 @@
 """Servers side by side: each is started, loaded with 1, 8, 32 and 128 callers, and stopped again.
 
-They take turns, round after round, so that whatever else the machine does falls on all of them;
+`bench.speed` lets them take turns, round after round, so that whatever else the machine does falls on all of them;
 what is reported is the median of the rounds, and what counts is the ratios.
 """
 
@@ -57,25 +57,20 @@ def compare(
     bodies: Path,
     *,
     clients: Sequence[int] = CLIENTS,
-    rounds: int,
     seconds: float,
     say: Say = print,
 ) -> list[Measured]:
-    """Every server under every load, in each round."""
+    """Every server under every load, one server after the other."""
     probe = next(iter(sorted(bodies.iterdir()))).read_bytes()
     found: list[Measured] = []
-    for turn in range(rounds):
-        # Nobody is always first, or always after the same one.
-        first = turn % len(contenders)
-        ordered = [*contenders[first:], *contenders[:first]]
-        for contender in ordered:
-            try:
-                with running(contender, probe) as server:
-                    for count in clients:
-                        found.append(measure(server, bodies, clients=count, seconds=seconds))
-                        say(line_of(found[-1]))
-            except RuntimeError as error:
-                say(f"{contender.name}: {error}")
+    for contender in contenders:
+        try:
+            with running(contender, probe) as server:
+                for count in clients:
+                    found.append(measure(server, bodies, clients=count, seconds=seconds))
+                    say(line_of(found[-1]))
+        except RuntimeError as error:
+            say(f"{contender.name}: {error}")
     return found
 
 

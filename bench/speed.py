@@ -148,7 +148,7 @@ class Bench:
     def _compare(
         self, contenders: Sequence[Contender], bodies: Path, clients: Sequence[int]
     ) -> list[Measured]:
-        return compare(contenders, bodies, clients=clients, rounds=1, seconds=self._effort.seconds)
+        return compare(contenders, bodies, clients=clients, seconds=self._effort.seconds)
 
     def _measure_bound(self) -> None:
         done = subprocess.run(

@@ -16,7 +16,7 @@ from training.phantoms import draw_chest, encode_dicom, encode_png8
 SIDE_PX = 1024
 IMAGES = 16
 NOISE_RATIO = 0.006
-"""Standard deviation of 1.5 of 256 grey levels: 1024 x 1024 pixels are then 600 kB of PNG."""
+"""Standard deviation of 1.5 of 256 grey levels: 1024 x 1024 pixels are then some 440 kB of PNG."""
 
 
 def open_bodies(folder: Path, *, images: int = IMAGES) -> tuple[Path, ...]:

@@ -1,5 +1,6 @@
 """What was measured -> docs/benchmarks.md: tables, ratios, and whether each promise holds."""
 
+import math
 import platform
 import statistics
 import subprocess
@@ -19,9 +20,10 @@ Written by `make bench`; every number is of one run on one machine, so the ratio
 
 {machine}
 
-DenseNet-121 at 224 px in one view, weights drawn at random; uploads of 1024 x 1024, 8-bit PNG of
-440 kB. Load generator and server share the cores; its CPU time is in a column of its own. A peer
-decodes with Pillow and keeps no record; ours verifies, digests, checks and records every upload.
+DenseNet-121 at 224 px in one view, weights drawn at random; uploads of 1024 x 1024, 8-bit PNG
+of some 440 kB. Load generator and server share the cores; its CPU time is in a column of its own.
+A peer decodes with Pillow and keeps no record; ours verifies, digests, checks and records every
+upload.
 `by CPU` is what all cores would give if the server had them to itself: cores over CPU time of an
 answer. It is fair on a machine that has other work too, as throughput is not.
 """
@@ -81,8 +83,7 @@ _Promise = tuple[str, float, str, bool]
 
 
 def _throughput_promises(found: "Found", ours: str) -> list[_Promise]:
-    one, many = middle(found.serving, ours, 1), middle(found.serving, ours, 32)
-    crowd = middle(found.serving, ours, 128)
+    one, many, crowd = (_answering(found.serving, ours, clients) for clients in (1, 32, 128))
     promises: list[_Promise] = []
     if many is not None and found.bounds:
         bound = statistics.median(bound.per_second for bound in found.bounds)
@@ -111,10 +112,16 @@ def _throughput_promises(found: "Found", ours: str) -> list[_Promise]:
     return promises
 
 
+def _answering(found: Sequence[Measured], name: str, clients: int) -> Measured | None:
+    """None for a server that gave no answer at all: it has no ratio."""
+    one = middle(found, name, clients)
+    return one if one is not None and one.per_second else None
+
+
 def _load_promises(found: "Found") -> list[_Promise]:
     promises: list[_Promise] = []
     for one in found.overload:
-        if one.factor == 2.0:
+        if one.factor == 2.0 and found.capacity:
             what = "goodput at twice the capacity / peak"
             promises.append(_at_least(what, one.goodput, found.capacity, 0.95))
             what = "answers after their deadline, at twice the capacity"
@@ -222,7 +229,7 @@ def _engines(found: "Found") -> str:
     batches = sorted({one.batch for one in found.engines})
     speeds = {(one.engine, one.batch): one.per_second for one in found.engines}
     names = list(dict.fromkeys(one.engine for one in found.engines))
-    rows = [(name, *(f"{speeds[name, batch]:.1f}" for batch in batches)) for name in names]
+    rows = [(name, *(f"{speeds.get((name, n), math.nan):.1f}" for n in batches)) for name in names]
     text = "## Bare network, images/s by batch\n\n"
     return text + table(("engine", *map(str, batches)), rows)
 
