@@ -13,10 +13,7 @@ from typing import Final
 
 from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
 from service.pace import Flow
-from service.turns import ANYBODY, Turn
-
-URGENT_PLACES: Final = 8
-"""Beyond the limit, for urgent uploads alone: a full house must not turn an emergency away."""
+from service.turns import ANYBODY, URGENT_PLACES, Turn
 
 ALWAYS_LET_IN: Final = 4
 """So few in progress are never refused for their deadline: they show how fast it is now."""

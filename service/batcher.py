@@ -27,7 +27,7 @@ from service.core.errors import DeadlineExceeded, EngineFailed, QueueFull, Shutt
 from service.core.radiograph import Pixels
 from service.logs import describe_error
 from service.pace import Pace
-from service.turns import ANYBODY, Turn, Turns
+from service.turns import ANYBODY, URGENT_PLACES, Turn, Turns
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -91,7 +91,7 @@ class Batcher:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next radiograph would be refused."""
+        """Whether the next routine radiograph would be refused."""
         return self.queued >= self._max_queued
 
     async def start(self) -> None:
@@ -151,11 +151,12 @@ class Batcher:
     def _refuse_what_cannot_be_met(self, deadline: float | None, turn: Turn) -> None:
         if self._is_closing or self._task is None or self._task.done():
             raise ShuttingDown("no new radiograph is accepted")
-        if self.is_full:
+        places = self._max_queued + (URGENT_PLACES if turn.is_urgent else 0)
+        if self.queued >= places:
             self._drop_ended()
-        if self.is_full:
+        if self.queued >= places:
             raise QueueFull(
-                f"{self.queued} radiographs wait already; at most {self._max_queued} may",
+                f"{self.queued} radiographs wait already; at most {places} may",
                 retry_after_seconds=self._retry_after_seconds(),
             )
         if deadline is not None and self._earliest_answer(turn) > deadline:

@@ -15,6 +15,10 @@ URGENT_IN_A_ROW: Final = 4
 stop a hospital's routine."""
 
 
+URGENT_PLACES: Final = 8
+"""Beyond each limit, for urgent ones alone: a full house must not turn an emergency away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Who asks, and how pressing it is; `caller` is compared and never shown."""

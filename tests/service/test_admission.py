@@ -4,10 +4,10 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from service.admission import ALWAYS_LET_IN, URGENT_PLACES, Admission
+from service.admission import ALWAYS_LET_IN, Admission
 from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
 from service.pace import LEAST_ANSWERS
-from service.turns import Turn
+from service.turns import URGENT_PLACES, Turn
 from tests.support.clocks import ManualClock
 
 STAT = Turn("emergency", is_urgent=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from service.core.errors import DeadlineExceeded, QueueFull
+from service.turns import URGENT_PLACES, Turn
 from tests.support.clocks import ManualClock
 from tests.support.engines import (
     ScriptedEngine,
@@ -37,6 +38,21 @@ async def test_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
     assert batcher.is_full
     assert refused.value.retry_after_seconds == 2
     assert len(await asyncio.gather(*accepted)) == 5
+
+
+@virtual
+async def test_full_queue_has_places_left_for_urgent_radiographs_and_not_without_end() -> None:
+    batcher = await start_batcher(ScriptedEngine(), max_images=1, max_queued=1)
+    waiting = await send_all(batcher, 1)
+    await until(0.5)
+    waiting += await send_all(batcher, 2)
+    urgent = Turn("emergency", is_urgent=True)
+
+    waiting += await send_all(batcher, *range(3, 3 + URGENT_PLACES), turn=urgent)
+
+    with pytest.raises(QueueFull):
+        await batcher.submit(radiograph(99), turn=urgent)
+    assert len(await asyncio.gather(*waiting)) == 2 + URGENT_PLACES
 
 
 @virtual
