@@ -2,8 +2,9 @@
 
 `python -m bench.drift --data DATA_DIR` prints the page and writes docs/drift-benchmark.md. The
 first run measures some hundred radiographs under every shift, which takes a while; `--cache` keeps
-that for the next run with the same model. `--half tune` draws the streams from other patients, to
-try things out on; what is published is judged by patients that nobody developed on.
+that for the next run with the same model. `--half tune` exchanges the patients of the reference and
+of the streams, to try things out on; what is published is judged by streams of patients that nobody
+developed on.
 """
 
 import argparse
@@ -31,8 +32,9 @@ from bench.drift_detectors import (
     psi,
     rolling_bins,
 )
-from bench.drift_pool import SHIFTS, Half, Plan, Pool, measure_pool
-from bench.drift_report import OURS, STRANGER, Report, Row, write_report
+from bench.drift_patients import Half, Plan
+from bench.drift_pool import SHIFTS, Pool, measure_pool
+from bench.drift_report import MATCHED, OURS, STRANGER, Report, Row, write_report
 from bench.drift_streams import (
     Extent,
     Streams,
@@ -99,19 +101,24 @@ def run(pool: Pool, extent: Extent) -> Report:
     header = pool.reference.header
     streams = Streams(pool, standardise(pool), extent)
     contenders = tuple(build_contenders(pool, streams))
-    ours, others = contenders[0], contenders[1:]
+    ours, others = contenders[0], contenders[2:]
     alarms, seen = streams.null_alarms(ours.detector, ours.limit, extent.null_images, salt=7)
+    unseen = streams.null_alarms(
+        ours.detector, ours.limit, extent.null_images, salt=9, weights=pool.unseen_weights
+    )
     reader = ScannerDetector(pool.reference)
     return Report(
         reference_images=len(pool.reference.values),
         scalars=len(header.scalars),
         fresh_images=len(pool.findings),
+        unseen_images=len(pool.unseen_weights),
         shown_images=len(pool.shown_weights),
         known_changes=len(header.shifts),
         sources=header.sources,
         stated_run=header.family_run_images,
         run_length=run_length(alarms, seen),
         run_length_low=2 * seen / float(chi2.ppf(0.975, 2 * alarms + 2)),
+        unseen_run_length=run_length(*unseen),
         usual_run={other.name: _usual_run(streams, other) for other in others},
         usual_limit={other.name: other.usual for other in others},
         limits={contender.name: contender.limit for contender in contenders},
@@ -145,7 +152,8 @@ def measure_row(
         for contender in contenders
         for share in (SHARES if contender.name == OURS else SHARES[:1])
     }
-    cells[STRANGER, 1.0] = streams.run(without_kind(pool, shift), 1.0, shift, 1.0, salt)
+    matched = contenders[1].limit
+    cells[STRANGER, 1.0] = streams.run(without_kind(pool, shift), matched, shift, 1.0, salt)
     draw = shifted_draw(streams, pool, shift, salt + 50)
     reading = read_streams(reader, streams.extent.typed, draw)
     loss = {name: pool.sensitivity_change(shift, k) for k, name in enumerate(pool.points)}
@@ -177,14 +185,17 @@ def without_kind(pool: Pool, shift: str) -> Detector:
 
 
 def build_contenders(pool: Pool, streams: Streams) -> Iterator[Contender]:
-    """Ours at its own limit; the others at the limit that gives them the stated run length.
+    """Ours at its own limits; then all, ours again, at what gives them the stated run length.
 
-    The others are calibrated on the very images that they are then judged on, in their favour.
+    That is found on the very images that they are then judged on. For ours it is a factor on all
+    of its limits.
     """
     reference = pool.reference
-    yield Contender(OURS, cusum(reference.limits, reference.header.allowance), 1.0, 1.0)
+    ours = cusum(reference.limits, reference.header.allowance)
+    yield Contender(OURS, ours, 1.0, 1.0)
     expected = _expected(pool)
-    others: dict[str, tuple[Detector, float]] = {
+    calibrated: dict[str, tuple[Detector, float]] = {
+        MATCHED: (ours, 1.0),
         "PSI": (rolling_bins(psi, expected), 0.25),
         "KS, 250": (rolling_bins(kolmogorov_smirnov, expected), 1.63 / 250**0.5),
         "ADWIN": (adwin, -math.log10(0.002)),
@@ -192,7 +203,7 @@ def build_contenders(pool: Pool, streams: Streams) -> Iterator[Contender]:
     }
     images = streams.extent.calibration_images
     chance = math.exp(-images / reference.header.family_run_images)
-    for salt, (name, (detector, usual)) in enumerate(others.items()):
+    for salt, (name, (detector, usual)) in enumerate(calibrated.items()):
         peaks = streams.null_peaks(detector, images, 40 + salt)
         yield Contender(name, detector, float(np.quantile(peaks, chance)), usual)
 
@@ -229,7 +240,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="name/version; by default the one that serves")
     parser.add_argument("--cache", type=Path, default=Path("data/drift-pool.npz"))
     parser.add_argument("--out", type=Path, default=Path("docs/drift-benchmark.md"))
-    parser.add_argument("--images", type=int, default=480, help="that streams are drawn from")
+    parser.add_argument("--images", type=int, default=2000, help="held out, for the streams")
     parser.add_argument("--shown", type=int, default=240, help="of those, under every shift")
     parser.add_argument("--half", choices=list(Half), default=Half.JUDGE, help="of the patients")
     parser.add_argument("--streams", type=int, default=200, help="in each cell")

@@ -6,25 +6,32 @@ Axes: N images, K scalars, F findings.
 import dataclasses
 import json
 import math
-from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress, track
 
+from bench.drift_patients import Fresh, Plan, split_studies, weigh
 from service.core.artifact import Artifact
 from service.core.drift_cusum import Numbers
+from service.core.drift_limits import fit_limits, lend_scalars
 from service.core.drift_reference import Reference, read_reference, write_reference
-from service.core.drift_scalars import Levels, Scalar
+from service.core.drift_scalars import PIXEL_SCALARS, Levels, Scalar, as_vector
 from service.core.drift_shifts import as_twelve_bit, parse_shift
 from service.core.findings import FINDINGS
 from service.core.inference import recipe_of
 from service.engine.loading import open_engine
-from training.data import Split, Study, index_studies, select, targets_of
-from training.drift.reference import Chosen, Effort, build_reference, choose_studies
+from training.data.dataset import targets_of
+from training.data.index import index_studies
+from training.data.studies import Study
+from training.drift.reference import (
+    Chosen,
+    Effort,
+    build_reference,
+    number_groups,
+)
 from training.drift.signatures import Subject, flag_points, flags_of, measure_all
 
 CLEAN = ""
@@ -37,32 +44,27 @@ SHIFTS = (
 )  # fmt: skip
 
 
-class Half(StrEnum):
-    """Which fresh patients the streams are made of."""
-
-    TUNE = "tune"
-    JUDGE = "judge"
-
-
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Measured images; the first of them also under every shift.
+    """Measured images: first those that the network never saw, the first of them under every shift.
 
     Attributes
     ----------
     findings
         (N,) of the unchanged images.
-    weights, shown_weights
-        (N,), (M,) chance of each image, so that a stream has the reference's mix of groups.
+    weights, unseen_weights, shown_weights
+        (N,), (H,), (M,) chance of each image, so that a stream has the reference's mix of groups:
+        all images, those that the network never saw, those under every shift.
     values
         Shift to (M, K); `CLEAN` to (N, K).
     flags
-        Shift to (M, points), `CLEAN` to (N, points): above the flag threshold.
+        Shift to (M, points), `CLEAN` to (H, points): above the flag threshold.
     """
 
     reference: Reference
     findings: NDArray[np.int64] = field(repr=False)
     weights: Numbers = field(repr=False)
+    unseen_weights: Numbers = field(repr=False)
     shown_weights: Numbers = field(repr=False)
     values: dict[str, Levels] = field(repr=False)
     flags: dict[str, NDArray[np.bool_]] = field(repr=False)
@@ -80,47 +82,10 @@ class Pool:
         return float(changed - clean)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is measured.
-
-    Attributes
-    ----------
-    data
-        Folder of the collections.
-    images, shown
-        Most images that streams are drawn from, and most of them that shifts are applied to.
-    half
-        Whose patients make the streams: those to develop the detector on, or those to judge it by.
-    tuning_images
-        So many fresh images, and all others of their patients, are never judged by.
-    """
-
-    data: Path
-    effort: Effort
-    images: int
-    shown: int
-    half: Half = Half.JUDGE
-    tuning_images: int = 480
-
-    def key(self, artifact: Artifact) -> str:
-        """What a cache must have been measured with."""
-        return json.dumps(
-            {
-                "model": artifact.digest,
-                "effort": dataclasses.asdict(self.effort),
-                "images": [self.images, self.shown, self.half, self.tuning_images],
-                "shifts": SHIFTS,
-                "scalars": list(Scalar),
-            },
-            sort_keys=True,
-        )
-
-
 def measure_pool(plan: Plan, artifact: Artifact, cache: Path) -> Pool:
     """Measure all, or read what an earlier run measured of the same model in the same way."""
-    key = plan.key(artifact)
-    if (known := _read(cache, key)) is not None:
+    key = _key(plan, artifact)
+    if (known := _read(cache, key, plan.effort)) is not None:
         return known
     points = flag_points(artifact.manifest.operating_points)
     engine = open_engine(artifact, engine="openvino", device="auto", threads=1, cache_dir=None)
@@ -131,94 +96,109 @@ def measure_pool(plan: Plan, artifact: Artifact, cache: Path) -> Pool:
         reference = build_reference(
             plan.data, chosen, subject, plan.effort, lambda n: progress.advance(bar, n)
         )
-    pool = measure_streams(plan, subject, reference, chosen.studies, fresh)
-    _write(cache, key, pool)
+    pool = measure_streams(plan, subject, reference, chosen, fresh)
+    _write(cache, key, pool, _describe(chosen, reference))
     return pool
 
 
 def measure_streams(
-    plan: Plan,
-    subject: Subject,
-    reference: Reference,
-    known: tuple[Study, ...],
-    fresh: tuple[Study, ...],
+    plan: Plan, subject: Subject, reference: Reference, chosen: Chosen, fresh: Fresh
 ) -> Pool:
-    """Measure the images of the streams.
+    """Measure the images of the streams, which shall have the mix of groups of the chosen ones.
 
-    Parameters
-    ----------
-    known
-        Studies of the reference, whose mix of groups the streams shall have.
+    As in the reference, images that were trained on borrow the scores of held-out ones.
     """
-    shown = min(plan.shown, len(fresh))
+    shown = min(plan.shown, len(fresh.held_out))
+    scalars = reference.header.scalars
+    values, flags = _measure_held_out(plan, subject, reference, fresh.held_out)
+    plain = [
+        as_vector(subject.measure_pixels(subject.read(plan.data, study)), scalars)
+        for study in track(fresh.trained, "without shifts")
+    ]
+    values[CLEAN] = lend_scalars(
+        np.concatenate([values[CLEAN], np.array(plain, np.float32).reshape(-1, len(scalars))]),
+        number_groups(fresh.studies),
+        np.random.default_rng(plan.effort.seed),
+    )
+    return Pool(
+        reference,
+        targets_of(fresh.studies),
+        weigh(fresh.studies, chosen.studies),
+        weigh(fresh.held_out, chosen.studies),
+        weigh(fresh.held_out[:shown], chosen.studies),
+        values,
+        flags,
+        tuple(point.finding.value for point in subject.points),
+    )
+
+
+def _measure_held_out(
+    plan: Plan, subject: Subject, reference: Reference, studies: tuple[Study, ...]
+) -> tuple[dict[str, Levels], dict[str, NDArray[np.bool_]]]:
+    """Values and flags of each study as it is, and of the first ones under every shift."""
+    scalars, features = reference.header.scalars, reference.features
     rows: dict[str, list[Levels]] = {name: [] for name in (CLEAN, *SHIFTS)}
     flags: dict[str, list[list[bool]]] = {name: [] for name in rows}
-    for number, study in enumerate(track(fresh, "shifts")):
-        names = (CLEAN, *SHIFTS) if number < shown else (CLEAN,)
+    for number, study in enumerate(track(studies, "shifts")):
+        names = (CLEAN, *SHIFTS) if number < plan.shown else (CLEAN,)
         clean = subject.read(plan.data, study)
         radiographs = [clean, *(parse_shift(name).apply(clean) for name in names[1:])]
         for name, radiograph, scores in zip(
             names, radiographs, subject.score(radiographs), strict=True
         ):
-            scalars, features = reference.header.scalars, reference.features
             rows[name].append(measure_all(subject, radiograph, scores, features, scalars))
             flags[name].append(flags_of(scores, subject.points))
-    return Pool(
-        reference,
-        targets_of(fresh),
-        _weights(fresh, known),
-        _weights(fresh[:shown], known),
+    return (
         {name: np.stack(found) for name, found in rows.items()},
         {name: np.array(found, np.bool_) for name, found in flags.items()},
-        tuple(point.finding.value for point in subject.points),
     )
 
 
-def split_studies(studies: tuple[Study, ...], plan: Plan) -> tuple[Chosen, tuple[Study, ...]]:
-    """Reference: training images, and half of the patients held out; the rest make the streams.
-
-    Of the rest, one half of the patients is for development alone.
-    """
-    held_out = select(studies, Split.VAL, Split.TEST)
-    patients = sorted({(study.source, study.patient_id) for study in held_out})
-    random = np.random.default_rng(plan.effort.seed)
-    order = [patients[i] for i in random.permutation(len(patients))]
-    of_reference = set(order[::2])
-    known = [s for s in held_out if (s.source, s.patient_id) in of_reference]
-    fresh = [s for s in held_out if (s.source, s.patient_id) not in of_reference]
-    trained = choose_studies(select(studies, Split.TRAIN, Split.VAL), plan.effort).trained
-    shown = tuple(
-        known[i] for i in sorted(random.permutation(len(known))[: plan.effort.signature_images])
+def _key(plan: Plan, artifact: Artifact) -> str:
+    """What a cache must have been measured with."""
+    return json.dumps(
+        {
+            "model": artifact.digest,
+            "effort": dataclasses.asdict(plan.effort),
+            "images": [plan.images, plan.shown, plan.half],
+            "shifts": SHIFTS,
+            "scalars": list(Scalar),
+        },
+        sort_keys=True,
     )
-    shuffled = [fresh[i] for i in random.permutation(len(fresh))]
-    to_tune = {(s.source, s.patient_id) for s in shuffled[: plan.tuning_images]}
-    is_tuning = [(s.source, s.patient_id) in to_tune for s in shuffled]
-    wanted = [
-        study
-        for study, tuning in zip(shuffled, is_tuning, strict=True)
-        if tuning is (plan.half is Half.TUNE)
-    ]
-    return Chosen(tuple(known), trained, shown), tuple(wanted[: plan.images])
 
 
-def _weights(fresh: tuple[Study, ...], reference: tuple[Study, ...]) -> Numbers:
-    groups = [(study.source, study.finding) for study in fresh]
-    here = Counter(groups)
-    wanted = Counter((study.source, study.finding) for study in reference)
-    weights = np.array([wanted[group] / here[group] for group in groups])
-    return np.asarray(weights / weights.sum(), np.float64)
+def _describe(chosen: Chosen, reference: Reference) -> dict[str, NDArray[np.generic]]:
+    """What the limits are made from, beside the reference itself."""
+    measured = reference.values.copy()
+    is_borrowed = [name not in PIXEL_SCALARS for name in reference.header.scalars]
+    measured[len(chosen.held_out) :, is_borrowed] = np.nan
+    return {"measured": measured, "groups": number_groups(chosen.studies)}
 
 
-def _write(path: Path, key: str, pool: Pool) -> None:
+def _set_limits(
+    reference: Reference, measured: Levels, groups: NDArray[np.int64], effort: Effort
+) -> Reference:
+    """A cache holds what was measured; the limits are made by the code of today."""
+    limits = fit_limits(
+        reference.header.scalars, measured, groups, reference.blocks, reference.signatures,
+        images=effort.run_images, streams=effort.streams, seed=effort.seed,
+    )  # fmt: skip
+    return dataclasses.replace(reference, limits=limits)
+
+
+def _write(path: Path, key: str, pool: Pool, of_reference: dict[str, NDArray[np.generic]]) -> None:
     values = {f"values/{name}": rows for name, rows in pool.values.items()}
     flags = {f"flags/{name}": rows for name, rows in pool.flags.items()}
     arrays: dict[str, NDArray[np.generic]] = {
         "key": np.array(key),
         "findings": pool.findings,
         "weights": pool.weights,
+        "unseen_weights": pool.unseen_weights,
         "shown_weights": pool.shown_weights,
         "points": np.array(pool.points),
         "reference": np.frombuffer(write_reference(pool.reference), np.uint8),
+        **of_reference,
         **values,
         **flags,
     }
@@ -226,17 +206,19 @@ def _write(path: Path, key: str, pool: Pool) -> None:
     np.savez(path, allow_pickle=False, **arrays)
 
 
-def _read(path: Path, key: str) -> Pool | None:
+def _read(path: Path, key: str, effort: Effort) -> Pool | None:
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as arrays:
         if "key" not in arrays or str(arrays["key"]) != key:
             return None
         names = (CLEAN, *SHIFTS)
+        known = read_reference(arrays["reference"].tobytes())
         return Pool(
-            read_reference(arrays["reference"].tobytes()),
+            _set_limits(known, arrays["measured"], arrays["groups"], effort),
             arrays["findings"],
             arrays["weights"],
+            arrays["unseen_weights"],
             arrays["shown_weights"],
             {name: arrays[f"values/{name}"] for name in names},
             {name: arrays[f"flags/{name}"] for name in names},

@@ -18,7 +18,9 @@ from bench.drift_streams import (
 from service.core.drift_shifts import parse_shift
 from service.core.drift_typing import ShiftKind
 
-OURS, STRANGER = "CUSUM", "CUSUM, kind unknown"
+OURS = "CUSUM"
+MATCHED = "CUSUM, equal rate"
+STRANGER = "CUSUM, equal rate, kind unknown"
 RUN_BAR, TYPED_BAR, RIGHT_BAR = 10_000, 0.9, 0.95
 FAST = ("invert:1", "grey_levels:64")
 FAST_BAR, GAMMA_BAR, SMALL_SHARE_BAR = 15, 60, 60
@@ -46,12 +48,14 @@ class Report:
     reference_images: int
     scalars: int
     fresh_images: int
+    unseen_images: int
     shown_images: int
     known_changes: int
     sources: dict[str, float]
     stated_run: int
     run_length: float
     run_length_low: float
+    unseen_run_length: float
     usual_run: dict[str, float]
     usual_limit: dict[str, float]
     limits: dict[str, float]
@@ -62,7 +66,7 @@ class Report:
     @property
     def baselines(self) -> tuple[str, ...]:
         """Names of the others."""
-        return tuple(name for name in self.limits if name != OURS)
+        return tuple(name for name in self.limits if name not in (OURS, MATCHED))
 
 
 def write_report(report: Report, about: str) -> str:
@@ -110,7 +114,7 @@ def check_bars(report: Report) -> Iterator[tuple[str, str, bool]]:
 
 
 def _compare(report: Report, name: str) -> tuple[int, int, int]:
-    pairs = [(row.ours().median, row.cells[name, 1.0].median) for row in report.rows]
+    pairs = [(row.cells[MATCHED, 1.0].median, row.cells[name, 1.0].median) for row in report.rows]
     better = sum(ours < theirs for ours, theirs in pairs)
     worse = sum(ours > theirs for ours, theirs in pairs)
     return better, len(pairs) - better - worse, worse
@@ -124,21 +128,29 @@ def _head(report: Report, about: str) -> str:
 Made by `python -m bench.drift`; the radiographs are not part of the project. {about}
 
 - Reference: {report.reference_images:,} images, {report.scalars} scalars ({sources}).
-- Streams: drawn from {report.fresh_images} radiographs of patients whom neither the reference, nor
-  the network's training, nor the development of the detector has seen, in the reference's mix of
-  sources and labels; {streams} null streams of {report.extent.null_images:,} images, and {streams}
-  shifted ones for each cell; the change comes after {EARLIEST} to {LATEST} images. Shifts were
-  applied to {report.shown_images} of those radiographs.
+- Streams: drawn from {report.fresh_images:,} radiographs of patients whom the reference does not
+  know, in its mix of sources and labels. The network has not seen {report.unseen_images} of them.
+  On the others, as on most of the reference, it was trained, which changes nothing about their
+  pixels; their scores and features are borrowed from an unseen one of the same source and label.
+  While the detector was developed, these patients were in a reference or nowhere, but for a first
+  judgement that [drift.md](drift.md) tells of.
+- {streams} null streams of {report.extent.null_images:,} images, and {streams} shifted ones for
+  each cell; the change comes after {EARLIEST} to {LATEST} images. Shifts were applied to
+  {report.shown_images} unseen radiographs.
+- The run length of *{OURS}*, at the limits that the method sets, is {_images(report.run_length)}
+  images; on streams of the unseen radiographs alone, {_images(report.unseen_run_length)}. Few
+  radiographs lie off the reference by the chance of their choice, and a small shift that never ends
+  is found in the end: a pool understates the run length, a small one the most.
 - The collections are 8-bit JPEG of 256 px. Every image is given uniform noise of one grey level and
   12 bits before anything else, so that a change of tone does not show as a comb in the histogram;
   shifts are computed in floating point. `grey_levels:256` is the loss from 12 to 8 bits.
 - Delays are images of the changed scanner, from its change. A baseline watches the same scalars of
-  the same scanner, at the limit that gives it a run length of {report.stated_run:,} images; it was
-  calibrated on the very images that it is judged on, in its favour. PSI and KS look back on 250
-  images, ADWIN on up to 512 in buckets of 16, mean ± 3 sd on batches of 25.
+  the same scanner, at the limit that gives it a run length of {report.stated_run:,} on these very
+  images. *{MATCHED}* is ours in the same way: its limits times {report.limits[MATCHED]:.2f}. PSI
+  and KS look back on 250 images, ADWIN on up to 512 in buckets of 16, mean ± 3 sd on batches of 25.
 - Ours knows {report.known_changes} changes by their signatures, measured on other images, some of
-  them of the same kind and amount as here. *{STRANGER}* is ours without every series that was made
-  for this kind.
+  them of the same kind and amount as here. *{STRANGER}* is the same without every series that was
+  made for this kind.
 - The right scanner is named if the two unchanged ones have been silent from the beginning."""
 
 
@@ -151,13 +163,13 @@ def _bars(report: Report) -> str:
 
 
 def _delays(report: Report) -> str:
-    names = (OURS, STRANGER, *report.baselines)
+    names = (OURS, MATCHED, STRANGER, *report.baselines)
     lines = []
     for row in report.rows:
         cells = [row.cells[name, 1.0] for name in names]
         medians = " | ".join(f"{_images(c.median)} / {_images(c.p90)}" for c in cells)
         lines.append(f"| {row.shift} | {medians} |")
-    title = "Median / 90th percentile of the delay, at the same false-alarm rate"
+    title = "Median / 90th percentile of the delay"
     return _table(title, ("shift", *names), lines)
 
 

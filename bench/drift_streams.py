@@ -112,10 +112,15 @@ class Streams:
         return largest
 
     def null_alarms(
-        self, detector: Detector, limit: float, images: int, salt: int
+        self,
+        detector: Detector,
+        limit: float,
+        images: int,
+        salt: int,
+        weights: Numbers | None = None,
     ) -> tuple[int, int]:
         """Alarms, and images until the first alarm or the end, over all streams."""
-        rows, clean = self.draw(images, self.extent.streams, salt), self._measured[CLEAN]
+        rows, clean = self.draw(images, self.extent.streams, salt, weights), self._measured[CLEAN]
         alive, seen = np.ones(self.extent.streams, np.bool_), 0
         for found in detector(lambda now: (clean, rows[now]), images, self.extent.streams):
             seen += int(alive.sum())

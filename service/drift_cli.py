@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -69,7 +70,7 @@ def status(
         for line in lines:
             typer.echo(json.dumps(asdict(line)))
     else:
-        Console().print(_table(lines))
+        _print(Console(), lines)
     raise typer.Exit(DRIFTING_EXIT if any(line.drifts for line in lines) else 0)
 
 
@@ -80,6 +81,9 @@ def drill(
     shift: Annotated[str, typer.Option(help="Change and amount, for example gamma:1.3.")],
     radiographs: Annotated[Path, typer.Option(help="Folder of chest radiographs to change.")],
     service: Annotated[str, typer.Option(help="Staging service.")] = "http://127.0.0.1:8000",
+    key_file: Annotated[
+        Path | None, typer.Option(exists=True, help="API key with the scope predict.")
+    ] = None,
     listen: Annotated[int, typer.Option(help="Port that Alertmanager notifies.")] = 9099,
     images: Annotated[int, typer.Option(min=1, help="How many are sent.")] = 60,
     patience: Annotated[float, typer.Option(min=1, help="Seconds to wait for the alert.")] = 120,
@@ -96,6 +100,7 @@ def drill(
     plan = Drill(
         service=service, scanner=scanner, device=find_device(address.scanners, scanner),
         shift=change, images=images, patience_seconds=patience,
+        key=None if key_file is None else key_file.read_text("utf-8").strip(),
     )  # fmt: skip
     console = Console(stderr=True)
     with console.status("sending") as bar:
@@ -133,13 +138,18 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _table(lines: list[ScannerStatus]) -> Table:
-    table = Table("scanner", "images", "S/h", "scalar", "since", "kind", "cause", "sensitivity")
+def _print(console: Console, lines: list[ScannerStatus]) -> None:
+    """A table that fits a terminal, and a paragraph on each scanner that drifts."""
+    table = Table("scanner", "images", "S/h", "scalar", "since (UTC)", "kind", box=SIMPLE)
     for line in lines:
-        forecast = ", ".join(f"{name} {change:+.2f}" for name, change in line.sensitivity.items())
         colour = "red" if line.drifts else "green"
         table.add_row(
             line.scanner, str(line.images), f"[{colour}]{line.ratio:.2f}[/{colour}]", line.scalar,
-            line.since, line.kind, line.cause, forecast,
+            line.since[:16].replace("T", " "), line.kind,
         )  # fmt: skip
-    return table
+    console.print(table)
+    for line in lines:
+        if line.drifts:
+            told = ", ".join(f"{name} {change:+.2f}" for name, change in line.sensitivity.items())
+            forecast = f" Forecast of the sensitivity: {told}." if told else ""
+            console.print(f"{line.scanner}: {line.cause or 'no cause is known'}.{forecast}")

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import cycle, islice
 from pathlib import Path
@@ -42,6 +42,12 @@ class DrillFailed(CxrError):
     code = "DRILL_FAILED"
 
 
+class Problem(BaseModel):
+    """What the service says of an upload that it refuses."""
+
+    code: str
+
+
 class Alert(BaseModel):
     """What Alertmanager says of one alert (webhook format, version 4)."""
 
@@ -64,6 +70,8 @@ class Drill:
     ----------
     scanner, device
         Alias, and the tags by which the service knows it.
+    key
+        API key with the scope `predict`; None where the service asks for none.
     """
 
     service: str
@@ -72,6 +80,7 @@ class Drill:
     shift: Shift
     images: int
     patience_seconds: float
+    key: str | None = field(default=None, repr=False)
 
 
 def find_device(scanners: Mapping[str, str], alias: str) -> dict[str, str]:
@@ -97,7 +106,7 @@ def run_drill(drill: Drill, paths: Sequence[Path], port: int, tell: Callable[[st
     Raises
     ------
     DrillFailed
-        A radiograph was not evaluated, or nobody told us in time.
+        The port is taken, a radiograph was not answered, or nobody told us in time.
     """
     with _listening(port) as told:
         for number, path in enumerate(islice(cycle(paths), drill.images), start=1):
@@ -143,12 +152,23 @@ def encode_dicom(radiograph: Radiograph, device: Mapping[str, str]) -> bytes:
 
 
 def _send(drill: Drill, body: bytes) -> None:
+    headers = {} if drill.key is None else {"Authorization": f"Bearer {drill.key}"}
     try:
-        answer = httpx.post(f"{drill.service}/predict", content=body, timeout=ANSWER_SECONDS)
+        answer = httpx.post(
+            f"{drill.service}/predict", content=body, headers=headers, timeout=ANSWER_SECONDS
+        )
     except httpx.HTTPError as error:
         raise DrillFailed(f"the service does not answer: {type(error).__name__}") from error
     if not answer.is_success:
-        raise DrillFailed(f"the service answered {answer.status_code}")
+        raise DrillFailed(f"the service answered {answer.status_code} {_code_of(answer)}".rstrip())
+
+
+def _code_of(answer: httpx.Response) -> str:
+    """Stable code of a refusal; empty where the answer has none."""
+    try:
+        return Problem.model_validate_json(answer.content).code
+    except ValidationError:
+        return ""
 
 
 class _Told:
@@ -198,7 +218,10 @@ def _listening(port: int) -> Iterator[_Told]:
         def log_message(self, *_words: object) -> None:
             """Nothing: the drill tells its own story."""
 
-    server = HTTPServer(("127.0.0.1", port), Handler)
+    try:
+        server = HTTPServer(("127.0.0.1", port), Handler)
+    except OSError as error:
+        raise DrillFailed(f"port {port} cannot be listened on: {error.strerror}") from error
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

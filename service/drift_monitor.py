@@ -68,6 +68,8 @@ class DriftMonitor:
         Told alias, raw and model-input statistics of every radiograph.
     clock
         Seconds, monotonic.
+    save_seconds
+        State is saved after so long, also when no radiograph follows.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class DriftMonitor:
         path: Path | None,
         on_pixels: OnPixels,
         clock: Callable[[], float],
+        save_seconds: float = SAVE_SECONDS,
     ) -> None:
         self._metrics = metrics
         self._path = path
@@ -88,7 +91,8 @@ class DriftMonitor:
         self._comparison = NOTHING
         self._state = DriftState(NOTHING.digest)
         self._watched: dict[str, _Watched] = {}
-        self._saved_at = clock()
+        self._saved_at, self._save_seconds = clock(), save_seconds
+        self._is_saved = True
         self._thread = threading.Thread(target=self._work, name="drift", daemon=True)
         self._thread.start()
 
@@ -131,7 +135,7 @@ class DriftMonitor:
             self._thread.join()
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._next()) is not None:
             try:
                 if isinstance(item, Sighting):
                     self._add(item)
@@ -145,8 +149,18 @@ class DriftMonitor:
         self._save()
         self._queue.task_done()
 
+    def _next(self) -> Sighting | Callable[[], None] | None:
+        """What comes next; a silence is used to save what the last radiographs left."""
+        while True:
+            try:
+                return self._queue.get(timeout=self._save_seconds)
+            except queue.Empty:
+                if not self._is_saved:
+                    self._save()
+
     def _add(self, sighting: Sighting) -> None:
         alias = sighting.scanner
+        self._is_saved = False
         scanner = self._state.scanners.setdefault(alias, ScannerState())
         raw = {} if sighting.sample is None else measure_raw(sighting.sample)
         seen = {} if sighting.pixels is None else measure_input(sighting.pixels)
@@ -156,7 +170,7 @@ class DriftMonitor:
         scanner.images += 1
         scanner.last_seconds = sighting.seconds
         self._update(alias, scanner, sighting, raw | seen)
-        if self._clock() - self._saved_at >= SAVE_SECONDS:
+        if self._clock() - self._saved_at >= self._save_seconds:
             self._save()
 
     def _update(
@@ -231,7 +245,7 @@ class DriftMonitor:
         return True
 
     def _save(self) -> None:
-        self._saved_at = self._clock()
+        self._saved_at, self._is_saved = self._clock(), True
         if self._path is None or not self._state.scanners:
             return
         try:

@@ -52,7 +52,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """The scalar that is furthest beyond its limit."""
+    """The scalar that is furthest beyond its limit; of several, the one that moved most."""
 
     scalar: Scalar
     ratio: float
@@ -139,31 +139,29 @@ class Detector:
     def alarm(self, track: Track) -> Alarm | None:
         """The series furthest beyond its limit; of several at the cap, the latest to start."""
         ratios = track.sums / self._limits
-        place = int(np.lexsort((track.since_images.ravel(), ratios.ravel()))[-1])
-        side, series = divmod(place, len(self._series))
-        worst = float(ratios[side, series])
+        worst = float(ratios.max())
         if worst <= 1:
             return None
+        is_leader = np.isclose(ratios, worst)
+        place = int(np.where(is_leader, track.since_images, -1).argmax())
+        since_image = int(track.since_images.ravel()[place])
+        moved = np.abs(_mean_of(self._since(track, since_image)))
+        leaders = self._series.owners[is_leader.any(axis=0)]
         return Alarm(
-            scalar=self.scalars[self._series.owners[series]],
+            scalar=self.scalars[leaders[moved[leaders].argmax()]],
             ratio=worst,
-            since_image=int(track.since_images[side, series]),
-            since_seconds=float(track.since_seconds[side, series]),
+            since_image=since_image,
+            since_seconds=float(track.since_seconds.ravel()[place]),
         )
 
     def diagnose(self, track: Track, alarm: Alarm) -> Diagnosis:
         """Kind and cause; some tens of milliseconds, for once in a while."""
-        values = track.recent(track.images - alarm.since_image + 1)
-        z = self._scale.standardise(values)
-        is_known = ~np.isnan(z).all(axis=0)
-        moved = np.full(z.shape[1], np.nan)
-        moved[is_known] = np.nanmean(z[:, is_known], axis=0)
+        z = self._since(track, alarm.since_image)
         verdict = self._typist.type_shift(z)
-        header, signatures = self._reference.header, self._reference.signatures
-        cause = find_cause(header, signatures, moved)
+        cause = find_cause(self._reference.header, self._reference.signatures, _mean_of(z))
         if verdict.kind is ShiftKind.PREVALENCE:
             cause = Cause(OTHER_PATIENTS)
-        return Diagnosis(verdict, cause, len(values))
+        return Diagnosis(verdict, cause, len(z))
 
     def distances(self, track: Track) -> tuple[Numbers, Numbers]:
         """(K,) PSI, and Wasserstein distance in robust standard deviations, of the window."""
@@ -173,6 +171,16 @@ class Detector:
         moved = np.array([yardstick.wasserstein(now) for yardstick, now in pairs])
         return stability, moved / self._scale.scale
 
+    def _since(self, track: Track, image: int) -> Numbers:
+        """(M, K) standardised images from that one on, as far as they are remembered."""
+        return self._scale.standardise(track.recent(track.images - image + 1))
+
     @property
     def _allowance(self) -> float:
         return self._reference.header.allowance
+
+
+def _mean_of(z: Numbers) -> Numbers:
+    """(K,) over the images; 0 for what none of them has."""
+    measured = np.maximum(1, (~np.isnan(z)).sum(axis=0))
+    return np.asarray(np.nansum(z, axis=0) / measured, np.float64)

@@ -105,18 +105,17 @@ def find_cause(header: Header, signatures: Numbers, moved: Numbers) -> Cause:
     Parameters
     ----------
     moved
-        (K,) mean z since the change; NaN where nothing was measured.
+        (K,) mean z since the change; 0 where nothing was measured.
     """
-    seen = np.nan_to_num(moved, nan=0.0)
-    words = describe_moves(header.scalars, seen)
+    words = describe_moves(header.scalars, moved)
     lengths = np.linalg.norm(signatures, axis=1) if len(signatures) else np.zeros(0)
-    if not lengths.size or not np.linalg.norm(seen):
+    if not lengths.size or not np.linalg.norm(moved):
         return Cause(words)
-    likeness = signatures @ seen / np.maximum(lengths * np.linalg.norm(seen), 1e-9)
+    likeness = signatures @ moved / np.maximum(lengths * np.linalg.norm(moved), 1e-9)
     best = int(likeness.argmax())
     if likeness[best] < LEAST_LIKENESS:
         return Cause(words, likeness=float(likeness[best]))
-    strength = float(signatures[best] @ seen / lengths[best] ** 2)
+    strength = float(signatures[best] @ moved / lengths[best] ** 2)
     forecast = {
         finding: float(np.clip(change * min(strength, MOST_STRENGTH), -1, 1))
         for finding, change in header.sensitivity[best].items()

@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.core.drift_cusum import Numbers
-from service.core.drift_reference import Standardiser
+from service.core.drift_reference import SMALLEST_SPREAD, Standardiser
 from service.core.drift_scalars import PIXEL_SCALARS, Levels, Scalar
 
 SHRINKAGE = 0.1
 """Towards independence, of the correlation that is inverted."""
 
 TINY = 1e-9
+
+FARTHEST = 3.5
+"""As far as a rank among some thousand images goes, so that no image alone moves a combination
+further than a scalar; unbounded, one odd picture reached 20 and was an alarm whenever it came."""
 
 
 class Series:
@@ -31,7 +35,8 @@ class Series:
     References
     ----------
     Hawkins, Multivariate quality control based on regression-adjusted variables (1991); Healy, A
-    note on multivariate CUSUM procedures (1987), for the combination in a known direction.
+    note on multivariate CUSUM procedures (1987), for the combination in a known direction; Hawkins,
+    Robustification of cumulative sum charts by winsorization (1993), for the bound.
     """
 
     def __init__(self, scalars: tuple[Scalar, ...], values: Levels, signatures: Numbers) -> None:
@@ -45,6 +50,9 @@ class Series:
         unscaled = np.concatenate([precision, signatures[:, : self._pixels] @ precision])
         spread = np.sqrt(np.einsum("ij,jk,ik->i", unscaled, correlation, unscaled))
         self._combinations = unscaled / np.maximum(spread, TINY)[:, np.newaxis]
+        bounded = self._combine(known)
+        self._centre = bounded.sum(axis=0) / max(1, len(known))
+        self._spread = np.maximum(bounded.std(axis=0, mean=self._centre), SMALLEST_SPREAD)
         self._blank = len(scalars) - self._pixels
         self.owners = _owners(len(scalars), signatures[:, : self._pixels])
 
@@ -56,10 +64,14 @@ class Series:
 
         NaN for what cannot be adjusted: scores, features, and images without a model input.
         """
-        combined = z[..., : self._pixels] @ self._combinations.T
+        combined = (self._combine(z[..., : self._pixels]) - self._centre) / self._spread
         adjusted, directed = np.split(combined, [self._pixels], axis=-1)
         blank = np.full((*z.shape[:-1], self._blank), np.nan)
         return np.concatenate([z, adjusted, blank, directed], axis=-1)
+
+    def _combine(self, pixels: Numbers) -> Numbers:
+        combined = np.clip(pixels @ self._combinations.T, -FARTHEST, FARTHEST)
+        return np.asarray(combined, np.float64)
 
 
 def _owners(scalars: int, signatures: Numbers) -> NDArray[np.intp]:

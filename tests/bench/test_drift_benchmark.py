@@ -26,6 +26,7 @@ def pool() -> Pool:
         np.array([seed % 3 for seed in seeds]),
         np.full(IMAGES, 1 / IMAGES),
         np.full(SHOWN, 1 / SHOWN),
+        np.full(SHOWN, 1 / SHOWN),
         {
             name: np.stack([measure(seed, name) for seed in (seeds[:SHOWN] if name else seeds)])
             for name in (CLEAN, *SHIFTS)

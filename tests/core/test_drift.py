@@ -45,6 +45,20 @@ def test_gross_change_is_noticed_within_fifteen_images(detector: Detector, shift
     assert detector.alarm(track) is not None
 
 
+def test_of_many_scalars_at_the_cap_the_one_that_moved_most_is_named(detector: Detector) -> None:
+    alarm = detector.alarm(changed(detector, "border:0.05"))
+
+    assert alarm is not None
+    assert alarm.scalar is Scalar.RAW_BORDER
+
+
+def test_sum_that_had_wandered_before_does_not_date_the_change(detector: Detector) -> None:
+    alarm = detector.alarm(changed(detector, "dead_columns:3"))
+
+    assert alarm is not None
+    assert alarm.since_image == 61
+
+
 def test_alarm_says_since_when(detector: Detector) -> None:
     track = changed(detector, "invert")
 

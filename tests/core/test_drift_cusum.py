@@ -1,5 +1,7 @@
 """CUSUM: the numbers of the textbooks, and limits that keep the run length that they promise."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,6 +95,17 @@ def test_limits_keep_the_family_run_length_on_fresh_streams() -> None:
 
     found = siegmund_run_length(float(limits.mean()), 0.25) / 4
     assert found == pytest.approx(400, rel=0.2)
+
+
+def test_run_length_holds_for_nine_references_of_ten_each_by_itself() -> None:
+    random = np.random.default_rng(0)
+    reach = np.linspace(20, 40, 10)
+    peaks = random.normal(np.tile(reach, 200)[:, np.newaxis], 1, (2000, 1))
+
+    limits = limits_of(peaks, 100, 100, references=10)
+
+    survived = (peaks[:, 0] <= limits[0]).reshape(200, 10).mean(axis=0)
+    assert (survived >= math.exp(-1)).sum() == 9
 
 
 def test_dependent_images_get_higher_limits() -> None:

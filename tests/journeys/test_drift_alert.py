@@ -10,9 +10,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from service.cli import app
 from service.core.drift_reference import DRIFT_REFERENCE, write_reference
 from service.core.drift_shifts import parse_shift
 from tests.support.apps import running_service
@@ -30,6 +28,7 @@ from tests.support.monitoring import (
     wait_for,
 )
 from tests.support.radiographs import dicom_bytes, png_bytes
+from tests.support.runbook import commands_of, run_block
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,6 +38,7 @@ pytestmark = [
         "(Debian: apt-get install prometheus prometheus-alertmanager)",
     ),
 ]
+PAGE = Path(__file__).parents[2] / "docs/drift.md"
 SCANNERS = {"STATION-1": "room-1", "STATION-2": "room-2", "Maker|Model 3": "room-3"}
 
 
@@ -135,20 +135,23 @@ def test_metrics_are_clean_for_promtool(site: Site) -> None:
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 
-def test_fire_drill_proves_that_the_alert_arrives(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fire_drill_proves_that_the_alert_arrives(site: Site, tmp_path: Path) -> None:
+    pictures, key = tmp_path / "pictures", tmp_path / "drill.key"
+    pictures.mkdir()
     for seed in range(9700, 9712):
-        (tmp_path / f"{seed}.png").write_bytes(png_bytes(draw_radiograph(seed).grey))
-    monkeypatch.setenv("CXR_SCANNERS", json.dumps(SCANNERS))
+        (pictures / f"{seed}.png").write_bytes(png_bytes(draw_radiograph(seed).grey))
+    key.write_text("the service of the test asks for no key")
+    variables = {
+        "CXR_SCANNERS": json.dumps(SCANNERS),
+        "SCANNER": "room-3",
+        "RADIOGRAPHS": str(pictures),
+        "SERVICE_URL": site.service,
+        "KEY_FILE": str(key),
+        "DRILL_PORT": str(site.drill_port),
+    }
 
-    done = CliRunner().invoke(
-        app,
-        ["drift", "drill", "--scanner", "room-3", "--shift", "gamma:2", "--images", "24",
-         "--radiographs", str(tmp_path), "--service", site.service,
-         "--listen", str(site.drill_port)],
-    )  # fmt: skip
+    done = run_block(commands_of("Fire drill", PAGE)[0], variables, tmp_path)
 
-    assert done.exit_code == 0, done.output
+    assert done.returncode == 0, done.stderr
     assert "Scanner room-3" in done.stdout
     assert "docs/runbook.md#cxrscannerdrift" in done.stdout

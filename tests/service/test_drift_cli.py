@@ -1,6 +1,7 @@
 """`cxr-triage drift status` reads what a service left, and says it in words."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_drifting_scanner_is_told_in_words(site: Path) -> None:
     assert told["since"].startswith("2023-11-14T22:13:2")
     assert "negative" in told["cause"]
     assert told["sensitivity"]["tuberculosis"] < 0
+
+
+def test_table_loses_no_word_on_a_narrow_terminal(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    watch(site, "room-2", 30, "invert")
+
+    told = CliRunner().invoke(app, ["drift", "status"]).stdout
+
+    assert "…" not in told
+    assert re.search(r"room-2 +30 +1\.25 +[a-z0-9_]+ +2023-11-14 22:13 +undecided", told)
+    assert "room-2: negative: polarity inverted" in told
+    assert "Forecast of the sensitivity: pneumonia -" in " ".join(told.split())
 
 
 def test_quiet_scanner_ends_well(site: Path) -> None:

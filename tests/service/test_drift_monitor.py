@@ -16,6 +16,7 @@ from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
 from service.drift_state import STATE
 from tests.support.drift import draw_radiograph, small_reference
+from tests.support.monitoring import wait_for
 from tests.support.sightings import see
 
 FILES = {DRIFT_REFERENCE: write_reference(small_reference())}
@@ -25,7 +26,9 @@ FIRST_SEED = 7000
 class Watch:
     """A monitor, its registry, and what it told of pixels."""
 
-    def __init__(self, folder: Path, *, tells_results: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, tells_results: bool = True, save_seconds: float = 30.0
+    ) -> None:
         self.registry = CollectorRegistry()
         self.pixels: list[str] = []
         self.path = folder / STATE
@@ -37,6 +40,7 @@ class Watch:
             path=self.path,
             on_pixels=lambda alias, _raw, _seen: self.pixels.append(alias),
             clock=lambda: 0.0,
+            save_seconds=save_seconds,
         )
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -94,6 +98,16 @@ def test_state_survives_a_restart(watch: Watch, tmp_path: Path) -> None:
 
     assert again.worst("room-2") == before
     again.monitor.close()
+
+
+def test_last_radiograph_before_a_silence_is_saved_too(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, save_seconds=0.01)
+    watch.monitor.use(open_comparison(FILES))
+
+    feed(watch, "room-2", 1)
+
+    wait_for(watch.path.is_file, "the state, though no radiograph follows")
+    watch.monitor.close()
 
 
 def test_another_reference_begins_anew(watch: Watch) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 RUNBOOK = Path(__file__).parents[2] / "docs/runbook.md"
 
 
-def commands_of(heading: str) -> list[str]:
+def commands_of(heading: str, page: Path = RUNBOOK) -> list[str]:
     """Every block of commands under a heading, in order."""
-    text = RUNBOOK.read_text("utf-8")
+    text = page.read_text("utf-8")
     section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.M | re.S)
-    assert section is not None, f"the runbook has no heading {heading!r}"
+    assert section is not None, f"{page.name} has no heading {heading!r}"
     blocks = re.findall(r"^```sh\n(.*?)^```$", section[1], re.M | re.S)
     assert blocks, f"no commands under {heading!r}"
     return blocks

@@ -26,7 +26,8 @@ from service.core.drift_reference import (
 )
 from service.core.drift_scalars import Levels, Scalar, as_vector, measure_scores
 from service.core.inference import Scores
-from training.data import Split, Study, targets_of
+from training.data.dataset import targets_of
+from training.data.studies import Split, Study
 from training.drift.signatures import (
     CHUNK_IMAGES,
     Measured,
@@ -89,8 +90,10 @@ def choose_studies(studies: Sequence[Study], effort: Effort) -> Chosen:
     """
     random = np.random.default_rng(effort.seed)
     is_held_out = [study.split is Split.VAL for study in studies]
-    held_out = _draw(studies, is_held_out, effort.held_out_per_group, random)
-    trained = _draw(studies, [not here for here in is_held_out], effort.training_per_group, random)
+    held_out = draw_studies(studies, is_held_out, effort.held_out_per_group, random)
+    trained = draw_studies(
+        studies, [not here for here in is_held_out], effort.training_per_group, random
+    )
     if len(held_out) < 2:
         raise TooFewImages("a drift reference needs two or more validation images")
     shown = random.permutation(len(held_out))[: effort.signature_images]
@@ -115,7 +118,7 @@ def build_reference(
     plain = list(_measure_trained(folder, chosen.trained, subject, on_images))
     scalars = tuple(name for name in Scalar if name in scored[0])
     measured = np.stack([as_vector(found, scalars) for found in [*scored, *plain]])
-    groups = _number_groups(chosen.studies)
+    groups = number_groups(chosen.studies)
     values = lend_scalars(measured, groups, np.random.default_rng(effort.seed))
     findings = targets_of(chosen.studies).astype(np.int8)
     blocks = _number_patients(chosen.studies)
@@ -179,9 +182,10 @@ def _measure_trained(
     return measured
 
 
-def _draw(
+def draw_studies(
     studies: Sequence[Study], is_here: Sequence[bool], most: int, random: np.random.Generator
 ) -> tuple[Study, ...]:
+    """At most so many of each source and label, of those that are here, in their order."""
     taken: Counter[tuple[str, str]] = Counter()
     chosen = []
     for index in random.permutation(len(studies)):
@@ -199,7 +203,7 @@ def _number_patients(studies: Sequence[Study]) -> NDArray[np.int32]:
     return np.unique(names, return_inverse=True)[1].astype(np.int32)
 
 
-def _number_groups(studies: Sequence[Study]) -> NDArray[np.int64]:
+def number_groups(studies: Sequence[Study]) -> NDArray[np.int64]:
     """(N,) the same number for one source and label."""
     names = [f"{study.source}\t{study.finding}" for study in studies]
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
