@@ -15,10 +15,10 @@ from service.core.drift_scalars import sample_radiograph
 from service.core.errors import DeadlineExceeded, NotEvaluated, ReplayConflict
 from service.core.findings import Finding
 from service.core.inference import Scores
-from service.core.intake import IntakeLimits, read_radiograph
+from service.core.intake import IntakeLimits, read_radiograph, sniff
 from service.core.ood import check_distribution
 from service.core.preprocess import preprocess
-from service.core.radiograph import Pixels, Radiograph
+from service.core.radiograph import FileFormat, Pixels, Radiograph
 from service.core.scope import check_scope
 from service.core.triage import triage
 from service.decoders import Decoders
@@ -114,10 +114,7 @@ class Pipeline:
 
     async def _evaluate(self, case: Case) -> Body:
         with case.timed("decode", self._clock):
-            radiograph = await self._decoders.run(self._read, case, turn=case.turn)
-            await self._ledger.look_up(case)
-            pixels = await self._decoders.run(self._prepare, case, radiograph, has_begun=True)
-        del radiograph  # its grey levels must not wait in the queue: they are most of the memory
+            pixels = await self._decode(case)
         scored = await self._batcher.submit(pixels, deadline=case.deadline, turn=case.turn)
         case.note_scored(scored.queue_seconds, scored.inference_seconds, self._clock())
         case.out_of_distribution = scored.scores.out_of_distribution
@@ -131,6 +128,14 @@ class Pipeline:
         )
         self._watch(case, pixels=pixels, scores=scored.scores)
         return self._answers.sent(case, body)
+
+    async def _decode(self, case: Case) -> Pixels:
+        """In one go what no row can know; a SOP instance is looked up before the second half."""
+        if sniff(case.body) is not FileFormat.DICOM:
+            return await self._decoders.run(self._read_and_prepare, case, turn=case.turn)
+        radiograph = await self._decoders.run(self._read, case, turn=case.turn)
+        await self._ledger.look_up(case)
+        return await self._decoders.run(self._prepare, case, radiograph, has_begun=True)
 
     async def _set_aside(self, case: Case, refusal: NotEvaluated) -> Body:
         body = self._answers.not_evaluated(case, refusal)
@@ -158,6 +163,9 @@ class Pipeline:
             case.cautions += check_scope(radiograph, self._model.intended_use)
         with case.step("preprocess", self._clock):
             return preprocess(radiograph, self._model.recipe.preprocess)
+
+    def _read_and_prepare(self, case: Case) -> Pixels:
+        return self._prepare(case, self._read(case))
 
     def _watch(
         self,
