@@ -135,6 +135,7 @@ def measure_raw(sample: GreySample) -> dict[Scalar, float]:
 def measure_input(pixels: Pixels) -> dict[Scalar, float]:
     """What the network sees: (1, S, S) in 0..1."""
     square = pixels[0]
+    steps = _steps(square)
     mean, deviation = (float(found.item()) for found in cv2.meanStdDev(square))
     counts = cv2.calcHist([square], [0], None, [INPUT_BINS], [0.0, 1.0 + TINY]).ravel()
     cumulated = np.cumsum(counts, dtype=np.float64)
@@ -147,8 +148,8 @@ def measure_input(pixels: Pixels) -> dict[Scalar, float]:
         Scalar.INPUT_P50: float(p50),
         Scalar.INPUT_P95: float(p95),
         Scalar.INPUT_ENTROPY: _entropy(counts.reshape(64, -1).sum(axis=1)),
-        Scalar.INPUT_SHARPNESS: _sharpness(square, None, deviation),
-        Scalar.INPUT_NOISE: _noise(square[: square.shape[0] // 2 * 2], None, deviation),
+        Scalar.INPUT_SHARPNESS: _sharpness(steps, None, deviation),
+        Scalar.INPUT_NOISE: _noise(steps[: len(steps) // 2 * 2], None, deviation),
     }
 
 
@@ -202,45 +203,56 @@ def _texture_scalars(sample: GreySample) -> dict[Scalar, float]:
     rows = sample.rows.astype(np.float32)
     rows *= np.float32(1.0 / WHITE)
     deviation = float(cv2.meanStdDev(rows)[1].item())
+    steps = _steps(rows)
     return {
-        Scalar.RAW_SHARPNESS: _sharpness(rows, sample.recorded, deviation),
-        Scalar.RAW_NOISE: _noise(rows, sample.recorded, deviation),
+        Scalar.RAW_SHARPNESS: _sharpness(steps, sample.recorded, deviation),
+        Scalar.RAW_NOISE: _noise(steps, sample.recorded, deviation),
         Scalar.RAW_STRIPES: _stripes(rows),
-        Scalar.RAW_BLOCKS: _blocks(rows),
+        Scalar.RAW_BLOCKS: _blocks(steps),
     }
 
 
-def _sharpness(rows: Levels, recorded: NDArray[np.bool_] | None, deviation: float) -> float:
+def _steps(rows: Levels) -> Levels:
+    """(R, W) -> (R, W - 1), each pixel minus its left neighbour."""
+    return np.asarray(cv2.subtract(rows[:, 1:], rows[:, :-1]))
+
+
+def _sharpness(steps: Levels, recorded: NDArray[np.bool_] | None, deviation: float) -> float:
     """Mean absolute second difference along rows, against the spread of the picture."""
-    bend = np.abs(rows[:, 2:] - 2 * rows[:, 1:-1] + rows[:, :-2])
-    if recorded is not None:
-        bend = bend[recorded[:, 2:] & recorded[:, 1:-1] & recorded[:, :-2]]
+    right, left = steps[:, 1:], steps[:, :-1]
+    if recorded is None:
+        return cv2.norm(right, left, cv2.NORM_L1) / right.size / max(deviation, TINY)
+    bend = cv2.absdiff(right, left)[recorded[:, 2:] & recorded[:, 1:-1] & recorded[:, :-2]]
     return float(bend.mean()) / max(deviation, TINY) if bend.size else 0.0
 
 
-def _noise(rows: Levels, recorded: NDArray[np.bool_] | None, deviation: float) -> float:
+def _noise(steps: Levels, recorded: NDArray[np.bool_] | None, deviation: float) -> float:
     """Spread of 2 x 2 checkerboards, which edges leave out (after Immerkaer, CVIU 1996)."""
-    checker = rows[0::2, 1:] - rows[0::2, :-1] - rows[1::2, 1:] + rows[1::2, :-1]
+    checker = np.asarray(cv2.absdiff(steps[0::2], steps[1::2]))
     if recorded is not None:
         inside = recorded[0::2, 1:] & recorded[0::2, :-1] & recorded[1::2, 1:] & recorded[1::2, :-1]
         checker = checker[inside]
-    sparse = np.abs(checker.ravel()[:: max(1, checker.size // 8192)])
+    sparse = checker.ravel()[:: max(1, checker.size // 8192)]
     return float(np.median(sparse)) * 1.4826 / 2 / max(deviation, TINY) if sparse.size else 0.0
 
 
 def _stripes(rows: Levels) -> float:
     """Largest jump of the column profile against its usual one, in decades: dead columns."""
-    profile = rows.mean(axis=0)
-    jumps = np.abs(profile[2:] - 2 * profile[1:-1] + profile[:-2])
+    jumps = np.abs(np.diff(_mean_row(rows), n=2))
     usual = float(np.median(jumps))
     return math.log10((float(jumps.max()) + TINY) / (usual + TINY)) if jumps.size else 0.0
 
 
-def _blocks(rows: Levels) -> float:
+def _blocks(steps: Levels) -> float:
     """Steps at the 8-pixel grid of JPEG against steps elsewhere, minus one."""
-    steps = np.abs(np.diff(rows, axis=1)).mean(axis=0)
-    at_grid = float(steps[7::8].mean()) if steps.size > 8 else 0.0
-    return (at_grid + TINY) / (float(steps.mean()) + TINY) - 1 if steps.size else 0.0
+    profile = _mean_row(np.abs(steps))
+    at_grid = float(profile[7::8].mean()) if profile.size > 8 else 0.0
+    return (at_grid + TINY) / (float(profile.mean()) + TINY) - 1 if profile.size else 0.0
+
+
+def _mean_row(rows: Levels) -> Numbers:
+    """(R, W) -> (W,)."""
+    return np.asarray(cv2.reduce(rows, 0, cv2.REDUCE_AVG), np.float64).ravel()
 
 
 def _border_ratio(rows: Grey) -> float:
