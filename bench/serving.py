@@ -1,7 +1,7 @@
 """Servers side by side: each is started, loaded with 1, 8, 32 and 128 callers, and stopped again.
 
-`bench.speed` lets them take turns, round after round, so that whatever else the machine does falls on all of them;
-what is reported is the median of the rounds, and what counts is the ratios.
+`bench.speed` lets them take turns, round after round, so that whatever else the machine does falls
+on all of them; what is reported is the median of the rounds, and what counts is the ratios.
 """
 
 import json
