@@ -2,18 +2,21 @@
 
 python -m bench.review --rows 1000000 --folder /some/disk     # keeps the log for the next run
 python -m bench.review --rows 100000 --folder /some/disk --url postgresql+pg8000://...
+python -m bench.review --folder /some/disk --pages comparison  # no export, and these pages alone
+
+Fails where a page takes longer than `--limit`. The table goes to the output, each page as it is
+asked to the error output.
 """
 
 import argparse
 import asyncio
+import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
-
-from service.app import create_app
+from bench.review_pages import paths_of, table_of, time_page
 from service.logs import set_up_logs
 from service.record import open_reader
 from service.record.case_index import open_case_index
@@ -24,15 +27,6 @@ from service.simulate import LogNotEmpty, simulate
 
 DAYS = 365
 RESET_PEAK = Path("/proc/self/clear_refs")
-PAGES = (
-    "/review", "/review?days=3650", "/review?days=3650&priority=routine&scanner=outpatient",
-    "/review?days=3650&warning=VIEW_AP", "/review?days=3650&only=disagreement&flag=tuberculosis",
-    f"/review?days=3650&after=2:{time.time() - 180 * 86_400}:0", "/review/disagreements",
-    "/review/thresholds", "/review/thresholds?threshold=0.4", "/review/comparison",
-    "/review/queue", "/review/golive", "/review/thresholds?days=3650",
-    "/review/thresholds?days=3650&finding=tuberculosis", "/review/comparison?days=3650",
-    "/review/queue?days=3650&readers=2",
-)  # fmt: skip
 
 
 def build(url: str, rows: int) -> None:
@@ -55,30 +49,20 @@ def keep_up(url: str) -> None:
     reader.close()
 
 
-async def walk(settings: Settings) -> None:
-    """Ask each page of a service that has just started, then once more."""
-    for path in PAGES:
-        app = create_app(settings)
-        transport = httpx.ASGITransport(app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
-        ):
-            await client.get("/review/static/review.css")
-            told = [await _timed(client, path) for _ in range(2)]
-        first, again = told
-        print(
-            f"{path:58} first {first[0]:6.3f} s ({first[1]:6.3f} s of processor time)  "
-            f"again {again[0]:6.3f} s ({again[1]:6.3f})",
-            flush=True,
-        )
-
-
-async def _timed(client: httpx.AsyncClient, path: str) -> tuple[float, float]:
-    wall, processor = time.perf_counter(), time.process_time()
-    answer = await client.get(path, timeout=600)
-    answer.raise_for_status()
-    return time.perf_counter() - wall, time.process_time() - processor
+async def walk(url: str, settings: Settings, only: str, limit_seconds: float) -> bool:
+    """Ask every page, each of a service that has just started; whether all were quick enough."""
+    reader = open_reader(url)
+    index = open_case_index(url, reader)
+    paths = [path for path in paths_of(index) if only in path]
+    index.close()
+    reader.close()
+    timings = []
+    for path in paths:
+        timings.append(await time_page(settings, path))
+        print(f"{timings[-1].first:6.3f} s  {path}", file=sys.stderr, flush=True)
+    for line in table_of(timings, limit_seconds):
+        print(line, flush=True)
+    return all(told.first < limit_seconds for told in timings)
 
 
 def export(url: str, folder: Path) -> None:
@@ -119,6 +103,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--url", help="a log elsewhere than in the folder")
+    parser.add_argument("--pages", help="ask only addresses that hold this, and export nothing")
+    parser.add_argument("--limit", type=float, default=1.0, help="seconds of a first answer")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     set_up_logs("error")
@@ -127,8 +113,10 @@ def main() -> None:
         build(url, asked.rows)
     keep_up(url)
     record = RecordSettings(url=url, site_key_file=asked.folder / "site.key")
-    export(url, asked.folder)  # first: what it holds in memory is not to be hidden by the pages
-    asyncio.run(walk(Settings(record=record)))
+    if asked.pages is None:
+        export(url, asked.folder)  # first: its memory is not to be hidden by that of the pages
+    walked = walk(url, Settings(record=record), asked.pages or "", asked.limit)
+    raise SystemExit(0 if asyncio.run(walked) else 1)
 
 
 if __name__ == "__main__":

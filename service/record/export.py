@@ -53,7 +53,7 @@ def export_parquet(
         The extra `export` is not installed.
     """
     if importlib.util.find_spec("pyarrow") is None:
-        raise ParquetMissing("pyarrow is not installed: pip install 'cxr-triage[export]'")
+        raise ParquetMissing("pyarrow is not installed: pip install 'cxr-triage[parquet]'")
     import pyarrow as pa  # noqa: PLC0415 - optional, forty megabytes
     from pyarrow import parquet  # noqa: PLC0415 - as above
 

@@ -118,16 +118,7 @@ def span_of(connection: Connection, days: int, model: tuple[str, str, str] | Non
 
 def load_window(connection: Connection, span: Span, names: Sequence[str]) -> Cases:
     """Read all cases of a window, whatever became of them, oldest first."""
-    asked = tuple(dict.fromkeys((*EVERYONE, *names)))
-    table = read_columns(connection, asked, since=span.start, until=span.end)
-    window = Cases(span, None, table)
-    received = window["received"]
-    inside = (received >= span.start) & (received <= span.end)
-    if not inside.all():
-        window = window.where(inside)
-    if np.any(np.diff(window["received"]) < 0):
-        window = window.where(np.lexsort((window["sequence"], window["received"])))
-    return window
+    return _in_order(_read_window(connection, span, names))
 
 
 def load_cases(
@@ -137,6 +128,7 @@ def load_cases(
     model: str | None = None,
     names: Sequence[str],
     limit: int | None = None,
+    only_counted: bool = False,
 ) -> Cases:
     """Read evaluated cases, oldest first.
 
@@ -144,17 +136,37 @@ def load_cases(
     ----------
     limit
         Takes the newest so many.
+    only_counted
+        Leaves out the further images of a study.
     """
-    window = load_window(connection, span, (*names, *CHOSEN_BY))
+    window = _read_window(connection, span, (*names, *CHOSEN_BY))
     chosen = window.texts("outcome").among(Outcome.EVALUATED.value)
     if model is not None:
         chosen &= window.texts("model").among(model)
-    places = np.flatnonzero(chosen)
+    if only_counted:
+        chosen &= window["counts"] == 1
     kept = Cases(span, model, {name: window.columns[name] for name in names})
-    return kept.where(places if limit is None else places[-limit:])
+    # Replays, the usual ones out of order, are left out before anything is put in order.
+    ordered = _in_order(kept.where(chosen))
+    return ordered if limit is None else ordered.where(slice(-limit, None))
 
 
 def find_ids(connection: Connection, sequences: Iterable[int]) -> dict[int, str]:
     """Ids of a few cases."""
     wanted = select(cases.c.sequence, cases.c.id).where(cases.c.sequence.in_(list(sequences)))
     return {row.sequence: row.id for row in connection.execute(wanted)}
+
+
+def _read_window(connection: Connection, span: Span, names: Sequence[str]) -> Cases:
+    """Read all cases of a window in the order of the log."""
+    asked = tuple(dict.fromkeys((*EVERYONE, *names)))
+    table = read_columns(connection, asked, since=span.start, until=span.end)
+    window = Cases(span, None, table)
+    received = window["received"]
+    return window.where((received >= span.start) & (received <= span.end))
+
+
+def _in_order(window: Cases) -> Cases:
+    if np.all(np.diff(window["received"]) >= 0):
+        return window
+    return window.where(np.lexsort((window["sequence"], window["received"])))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 48, 12, 14, 48
 INNER_WIDTH, INNER_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
 
@@ -117,7 +117,7 @@ def _grid(y_range: tuple[float, float], *, is_percent: bool) -> str:
 def _x_ticks(x_range: tuple[float, float]) -> str:
     low, high = x_range
     values = [low + (high - low) * step / 5 for step in range(6)]
-    return "".join(_text(_x(v, x_range), _floor() + 16, f"{v:g}", "middle") for v in values)
+    return "".join(_text(_x(v, x_range), _floor() + 18, f"{v:g}", "middle") for v in values)
 
 
 def _axis_label(text: str) -> str:

@@ -77,15 +77,13 @@ class Comparison:
 
 
 def compare(cases: Cases, find_ids: FindIds) -> Comparison:
-    """Compare on the cases that the newest candidate has scored, each study once."""
+    """Compare on the cases that the newest candidate has scored; each study is there once."""
     scored = cases.texts("candidate")
     places = np.flatnonzero(~scored.among(None))
     candidate = scored.word(int(places[-1])) if len(places) else None
-    is_counted = np.asarray(cases["counts"] == 1, np.bool_)
     # Without a candidate no case holds an empty word.
-    seen = cases.where(scored.among(candidate or "") & is_counted)
-    is_evaluated = ~np.isnan(seen[f"candidate_score_{ABNORMAL[0]}"])
-    both = seen.where(is_evaluated)
+    is_seen = scored.among(candidate or "")
+    both = cases.where(is_seen & ~np.isnan(cases[f"candidate_score_{ABNORMAL[0]}"]))
     flips = [flip for finding in ABNORMAL for flip in _flips(both, finding, find_ids)]
     with ThreadPoolExecutor(len(ABNORMAL)) as threads:  # sorting lets go of the interpreter
         findings = tuple(threads.map(partial(_compare_finding, both), ABNORMAL))
@@ -94,7 +92,7 @@ def compare(cases: Cases, find_ids: FindIds) -> Comparison:
         champion=cases.model,
         candidate=candidate,
         cases=len(both),
-        not_evaluated=len(seen) - len(both),
+        not_evaluated=int(is_seen.sum()) - len(both),
         findings=findings,
         flips=tuple(newest[:FLIPS_SHOWN]),
     )

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from service.core.artifact import OperatingPoint, Purpose
 from service.core.errors import CxrError
@@ -14,6 +14,7 @@ from service.record.record import Reader
 from service.review import worklist
 from service.review.cases import (
     EVERYONE,
+    WINDOW_DAYS,
     Cases,
     find_ids,
     load_cases,
@@ -34,6 +35,9 @@ QUEUE_CASES = 4000
 CACHED_WINDOWS = 3
 """Each takes some tens of megabytes for a million cases."""
 
+CACHED_COMPARISONS = len(WINDOW_DAYS)
+"""Some kilobytes each."""
+
 UNSEALED_BLOCKS = 2
 """Blocks that a page reads row by row at no cost that anybody notices."""
 
@@ -52,6 +56,9 @@ COMPARISON_NAMES = (
 
 SIMULATED_MODEL = "simulated/"
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
 
 class ReviewDesk:
     """The open index and log, with the last few windows kept in memory."""
@@ -60,6 +67,7 @@ class ReviewDesk:
         self._index = index
         self._reader = reader
         self._windows: dict[tuple[int, int, tuple[str, ...]], Cases] = {}
+        self._compared: dict[tuple[int, int], Comparison] = {}
         self._lock = threading.Lock()
         self._follower: threading.Thread | None = None
 
@@ -133,7 +141,13 @@ class ReviewDesk:
 
     def comparison(self, *, days: int) -> Comparison:
         """Champion against candidate."""
-        return compare(self.cases(days, COMPARISON_NAMES), self._find_ids)
+        key = (self._index.progress().done, days)
+        known = self._compared.get(key)
+        if known is None:
+            known = compare(self.cases(days, COMPARISON_NAMES, only_counted=True), self._find_ids)
+            with self._lock:
+                _keep(self._compared, key, known, CACHED_COMPARISONS)
+        return known
 
     def queue(
         self, *, days: int, readers: int, utilisation: float, cap_minutes: float
@@ -169,7 +183,14 @@ class ReviewDesk:
         flagged = cases[f"score_{finding}"][cases[f"flag_{finding}"] == 1]
         return float(flagged.min()) if len(flagged) else None
 
-    def cases(self, days: int, names: tuple[str, ...], *, limit: int | None = None) -> Cases:
+    def cases(
+        self,
+        days: int,
+        names: tuple[str, ...],
+        *,
+        limit: int | None = None,
+        only_counted: bool = False,
+    ) -> Cases:
         """Evaluated cases of the reviewed model in the last days of the log, oldest first."""
         key = (self._index.progress().done, days, names)
         with self._lock:
@@ -180,11 +201,11 @@ class ReviewDesk:
             newest = newest_model(connection)
             model = None if newest is None else newest[0]
             span = span_of(connection, days, newest)
-            loaded = load_cases(connection, span, model=model, names=names, limit=limit)
+            loaded = load_cases(
+                connection, span, model=model, names=names, limit=limit, only_counted=only_counted
+            )
         with self._lock:
-            self._windows[key] = loaded
-            while len(self._windows) > CACHED_WINDOWS:
-                del self._windows[next(iter(self._windows))]
+            _keep(self._windows, key, loaded, CACHED_WINDOWS)
         return loaded
 
     def _find_ids(self, sequences: Sequence[int]) -> dict[int, str]:
@@ -196,6 +217,13 @@ class ReviewDesk:
             self._index.catch_up()
         except CxrError:
             return  # the next page tries again, and says how far the index is
+
+
+def _keep(known: dict[Key, Value], key: Key, value: Value, most: int) -> None:
+    """Put it in, and let go of the oldest."""
+    known[key] = value
+    while len(known) > most:
+        del known[next(iter(known))]
 
 
 def _threshold_names(finding: Finding) -> tuple[str, ...]:

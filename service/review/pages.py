@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 
 from service.api.dependencies import OpenRuntime
+from service.codes import WARNINGS
 from service.core.findings import ABNORMAL, Finding
 from service.record import Evidence, Kind, Label
 from service.review import charts, endpoints
@@ -46,7 +47,7 @@ def worklist(
     query = filters.model_dump(exclude_defaults=True)
     return render(
         request, runtime, "worklist.html", desk=desk, page=page, filters=filters,
-        choices=desk.choices(), query=query,
+        choices=desk.choices(), query=query, warnings=sorted(WARNINGS),
     )  # fmt: skip
 
 
@@ -179,7 +180,7 @@ def comparison(
                 ("champion", "series-1", told.champion_histogram),
                 ("candidate", "series-2", told.candidate_histogram),
             ],
-            x_label="probability (heights are square roots)",
+            x_label="probability; bars are square roots of numbers of radiographs",
         )
         for told in compared.findings
     }

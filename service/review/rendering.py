@@ -76,6 +76,22 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def thousands(number: int) -> str:
+    """12345 -> 12,345."""
+    return f"{number:,}"
+
+
+def signed(value: float) -> str:
+    """Four digits after the point, with a true minus sign."""
+    return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def tuned_for(operating_point: str) -> str:
+    """What a manifest calls `sensitivity>=0.97`, in words."""
+    words = operating_point.replace(">=", f"{NBSP}\N{GREATER-THAN OR EQUAL TO}{NBSP}")
+    return f"tuned for {words}"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("service.review"),
@@ -86,12 +102,19 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "percent": percent, "rated": rated, "minutes": minutes, "moment": moment,
-        "p_value": p_value, "safe_svg": Markup,
+        "p_value": p_value, "thousands": thousands, "signed": signed, "tuned_for": tuned_for,
+        "safe_svg": Markup,
     }  # fmt: skip
     return environment
 
 
 ENVIRONMENT: Final = _environment()
+
+
+def compile_templates() -> None:
+    """Compile them once, so that no first reader of a page waits for it."""
+    for name in ENVIRONMENT.list_templates():
+        ENVIRONMENT.get_template(name)
 
 
 def render(

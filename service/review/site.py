@@ -7,12 +7,14 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from service.review import account, endpoints, pages, tryout
+from service.review.rendering import compile_templates
 
 ASSETS = "/review/static"
 
 
 def add_review(app: FastAPI, *, has_sign_in: bool) -> None:
     """Serve the pages; without access control the service listens on this machine alone."""
+    compile_templates()
     routers = [pages.router, tryout.router, endpoints.router]
     for router in [*routers, account.router] if has_sign_in else routers:
         app.include_router(router)

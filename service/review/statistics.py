@@ -10,6 +10,8 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import betaln
 
+from service.review.crowds import Places, find_places, widest_gap
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -101,7 +103,7 @@ def delong(first: Floats, second: Floats, truth: Bools) -> AucPair | None:
 
     References
     ----------
-    DeLong et al., Biometrics 1988;44:837-845; each placement by bisection, not pair by pair.
+    DeLong et al., Biometrics 1988;44:837-845; each placement by counting, not pair by pair.
     """
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if min(positives, negatives) < 2:
@@ -122,24 +124,21 @@ def delong(first: Floats, second: Floats, truth: Bools) -> AucPair | None:
 def _placements(scores: Floats, truth: Bools) -> tuple[Floats, Floats]:
     """Share of the other kind that each case is ranked above, ties half."""
     positives, negatives = scores[truth], scores[~truth]
-    return _share_under(positives, negatives), 1 - _share_under(negatives, positives)
+    of_positives, of_negatives = find_places(positives, negatives)
+    return (
+        _share_under(of_positives, len(negatives)),
+        1 - _share_under(of_negatives, len(positives)),
+    )
 
 
-def _share_under(scores: Floats, others: Floats) -> Floats:
-    """Of each score, the share of the others that lie below it, ties half."""
-    ordered = np.sort(others)
-    below = np.searchsorted(ordered, scores, side="left")
-    up_to = below.copy()
-    tied = np.flatnonzero(ordered[np.minimum(below, len(ordered) - 1)] == scores)
-    up_to[tied] = np.searchsorted(ordered, scores[tied], side="right")
-    return np.asarray((below + up_to) / (2 * len(others)), np.float64)
+def _share_under(places: Places, others: int) -> Floats:
+    return np.asarray((places.below + places.up_to) / (2 * others), np.float64)
 
 
 def ks_shift(first: Floats, second: Floats) -> Shift:
     """Two-sided, two samples; no shift where there is no case.
 
-    Beyond `MOST_FOR_EXACT` cases the p-value is that of the limiting distribution, and the
-    statistic, the same to the last bit or two, is found at the points of one sample alone.
+    Beyond `MOST_FOR_EXACT` cases the p-value is that of the limiting distribution.
     """
     n, m = len(first), len(second)
     if not n or not m:
@@ -147,10 +146,7 @@ def ks_shift(first: Floats, second: Floats) -> Shift:
     if max(n, m) <= MOST_FOR_EXACT:
         told = stats.ks_2samp(first, second)
         return Shift(float(told.statistic), float(told.pvalue))
-    points, others = np.sort(first), np.sort(second)
-    above = np.arange(1, n + 1) / n - np.searchsorted(others, points, side="right") / m
-    below = np.searchsorted(others, points, side="left") / m - np.arange(n) / n
-    statistic = max(float(above.max()), float(below.max()))
+    statistic = widest_gap(first, second)
     return Shift(statistic, float(stats.kstwobign.sf(statistic * math.sqrt(n * m / (n + m)))))
 
 

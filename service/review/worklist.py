@@ -68,6 +68,8 @@ class Page:
     rows: tuple[Row, ...]
     next: str | None
     totals: dict[str, int]
+    first: int
+    """Place of the first row among all that the filters let through, from 1."""
 
     def as_json(self) -> dict[str, object]:
         """Plain values."""
@@ -80,7 +82,8 @@ def read_page(connection: Connection, filters: Filters, *, page_rows: int = PAGE
     span = Span(end - filters.days * DAY_SECONDS, end)
     window = load_window(connection, span, ("rank", "outcome", *_asked(filters)))
     chosen = window.where(_marked(window, filters))
-    order = _following(chosen, filters.after)[: page_rows + 1]
+    following = _following(chosen, filters.after)
+    order = following[: page_rows + 1]
     sequences = chosen["sequence"][order[:page_rows]].tolist()
     found = connection.execute(select(cases).where(cases.c.sequence.in_(sequences)))
     rows = {row.sequence: row for row in found}
@@ -93,6 +96,7 @@ def read_page(connection: Connection, filters: Filters, *, page_rows: int = PAGE
         tuple(_row(rows[sequence]) for sequence in sequences),
         last,
         {name: int(totals[rank]) for rank, name in RANK_NAME.items()},
+        len(chosen) - len(following) + 1,
     )
 
 

@@ -106,7 +106,7 @@ async def test_the_verdict_comes_before_the_answers(
         )
         told = (await client.get(answer.headers["location"])).text
 
-    waiting = listed.split("<h2>Read</h2>")[0]
+    waiting = listed.split("<h2>Second readings given</h2>")[0]
     assert not re.search(r"0\.\d{3}|flagged|label-", waiting + asked)
     assert answer.status_code == 303
     assert "not flagged" in told or "flagged" in told
@@ -122,7 +122,7 @@ async def test_agreeing_cases_stand_among_those_to_read(
     tiny_store: Path, simulated_log: Path
 ) -> None:
     (page,) = await _get(tiny_store, simulated_log, "/review/disagreements")
-    waiting = page.text.split("<h2>Read</h2>")[0]
+    waiting = page.text.split("<h2>Second readings given</h2>")[0]
     listed = set(re.findall(r"/review/disagreements/([0-9a-f-]{36})", waiting))
 
     rows = await _get(tiny_store, simulated_log, "/review/api/worklist?days=3650&only=disagreement")

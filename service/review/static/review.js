@@ -8,6 +8,7 @@ document.addEventListener("input", (event) => {
     for (const picture of document.querySelectorAll(".overlay")) {
       picture.style.opacity = String(control.value / 100);
     }
+    document.getElementById("opacity-shown").textContent = `${control.value} %`;
   }
   if (control.id === "threshold") {
     document.getElementById("shown").textContent = Number(control.value).toFixed(3);

@@ -1,0 +1,70 @@
+"""A person's browser: pages at a width and in a theme, and whatever they ask for or complain of."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.sync_api import Browser, Page, Route
+
+CHROMIUM = shutil.which("chromium")
+AXE = importlib.util.find_spec("axe_core_python")
+SLOW_MACHINE_MS = 120_000
+Scheme = Literal["light", "dark"]
+VIEWS: dict[str, tuple[int, int, Scheme]] = {
+    "wide-light": (1280, 900, "light"),
+    "wide-dark": (1280, 900, "dark"),
+    "narrow-light": (390, 844, "light"),
+    "narrow-dark": (390, 844, "dark"),
+}
+
+
+class Visit:
+    """A page, and what it asked for outside the service or said on the console."""
+
+    def __init__(self, browser: Browser, address: str, view: str = "wide-light") -> None:
+        width, height, scheme = VIEWS[view]
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+        )
+        self.strays: list[str] = []
+        self.complaints: list[str] = []
+        context.set_default_timeout(SLOW_MACHINE_MS)
+        context.route("**/*", lambda route: self._let_through(route, address))
+        self.page: Page = context.new_page()
+        self.page.on("console", lambda told: self.complaints.append(told.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def close(self) -> None:
+        """Close the browser's window, and forget what it kept."""
+        self.page.context.close()
+
+    def serious_faults(self) -> list[Any]:
+        """What axe-core calls serious or critical."""
+        assert AXE is not None
+        assert AXE.origin is not None
+        self.page.evaluate((Path(AXE.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
+        violations: list[dict[str, Any]] = self.page.evaluate(
+            "axe.run().then((told) => told.violations)"
+        )
+        return [
+            (fault["id"], [node["target"] for node in fault["nodes"]])
+            for fault in violations
+            if fault["impact"] in ("serious", "critical")
+        ]
+
+    def overflow_px(self) -> int:
+        """How far the page reaches beyond its width."""
+        beyond: int = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return beyond
+
+    def _let_through(self, route: Route, address: str) -> None:
+        if route.request.url.startswith((address, "data:", "blob:")):
+            route.continue_()
+            return
+        self.strays.append(route.request.url)
+        route.abort()
