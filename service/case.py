@@ -14,6 +14,7 @@ from service.core.ood import OodPoint
 from service.core.radiograph import Caution, DicomContext, FileFormat, Radiograph
 from service.core.scope import IntendedUse
 from service.core.triage import Priority
+from service.metrics import MODEL_WARNINGS
 from service.record import ModelStamp, Outcome
 from service.record.rows import canonical_json
 from service.scanners import OTHER
@@ -90,15 +91,23 @@ class Case:
         self.input_digest = digest_of(self.body)
 
     def identify(self, radiograph: Radiograph, scanner: str) -> None:
-        """Keep what the tags say, and the digest of the grey levels."""
+        """Keep what the tags say; what has a SOP instance is known again by its grey levels."""
         self.scanner = scanner
         self.dicom = radiograph.dicom
         self.cautions = radiograph.cautions
-        self.pixel_digest = digest_of_grey(radiograph)
+        if radiograph.dicom is not None:
+            self.pixel_digest = digest_of_grey(radiograph)
 
-    def facts(self) -> Facts:
-        """What a log line may say of it."""
+    def facts(self, *, tells_results: bool) -> Facts:
+        """What a log line may say of it.
+
+        Parameters
+        ----------
+        tells_results
+            False in shadow mode: what the model thinks is told by the row alone.
+        """
         facts: Facts = {f"{stage}_seconds": round(s, 6) for stage, s in self.seconds.items()}
+        untold = () if tells_results else MODEL_WARNINGS
         return facts | {
             "id": self.id,
             "lane": "stat" if self.turn.is_urgent else "routine",
@@ -107,8 +116,8 @@ class Case:
             "scanner": self.scanner,
             "outcome": self.outcome,
             "reason": self.reason,
-            "priority": self.priority,
-            "warnings": [caution.code for caution in self.cautions],
+            "priority": self.priority if tells_results else None,
+            "warnings": [told.code for told in self.cautions if told.code not in untold],
         }
 
     @contextmanager

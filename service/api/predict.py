@@ -193,7 +193,8 @@ async def case_of(
         try:
             yield case
         finally:
-            request.state.story.update(case.facts())
+            told = case.facts(tells_results=runtime.mode is not Mode.SHADOW)
+            request.state.story.update(told)
 
 
 def _caller_of(request: Request) -> str:

@@ -6,6 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.answers import NOTICE
 from service.api.dependencies import OpenRuntime
+from service.api.problems import DOOR, documented
 from service.api.schemas import (
     Health,
     IntendedUseBody,
@@ -36,7 +37,7 @@ async def readyz(runtime: OpenRuntime) -> Response:
     return JSONResponse(body.model_dump(), 503 if reasons else 200)
 
 
-@router.get("/model")
+@router.get("/model", responses=documented(*DOOR))
 async def model(runtime: OpenRuntime) -> ModelBody:
     """What serves, what it is for, and how well it was measured to work."""
     manifest, intended = runtime.manifest, runtime.manifest.intended_use
@@ -78,7 +79,7 @@ async def model(runtime: OpenRuntime) -> ModelBody:
     )
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses=documented(*DOOR))
 async def metrics(runtime: OpenRuntime) -> Response:
     """Prometheus text format."""
     return Response(runtime.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

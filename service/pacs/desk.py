@@ -7,11 +7,15 @@ from service.answers import Body
 from service.case import Case
 from service.core.intake import IntakeLimits
 from service.metrics import Metrics
-from service.record import Record
+from service.record import Mode, Record
 
 
 class Desk(Protocol):
     """The open service, as one who brings radiographs sees it."""
+
+    @property
+    def mode(self) -> Mode:
+        """Whether anybody is told a result."""
 
     @property
     def limits(self) -> IntakeLimits:

@@ -27,6 +27,7 @@ from service.pacs.options import PacsOptions
 from service.pacs.orthanc import Orthanc
 from service.pacs.queue import Item, Queue, State
 from service.pacs_metrics import PacsMetrics
+from service.record import Mode
 from service.record.queries import find_entry
 from service.turns import Turn
 
@@ -173,7 +174,8 @@ class Puller:
 
     def _tell(self, case: Case) -> None:
         """The one line and the one count of a radiograph."""
-        log.info("pacs.radiograph_completed", **case.facts())
+        tells_results = self._desk.mode is not Mode.SHADOW
+        log.info("pacs.radiograph_completed", **case.facts(tells_results=tells_results))
         if case.outcome is not None:
             self._desk.metrics.count_radiograph(Ending(case.outcome.value))
         self._desk.after_answer(case)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from service.api.problems import STATUS
+from service.access.scopes import Need, need_of
+from service.api.problems import DOOR, STATUS
 from service.app import create_app
 from tests.support.apps import tiny_settings
 
@@ -44,6 +45,16 @@ def test_every_code_but_those_of_other_routes_is_documented_for_predict(paths: P
         for content in response["content"].values()
     ]
     assert {code for example in examples for code in example} == set(STATUS) - elsewhere
+
+
+def test_every_path_behind_the_door_documents_what_the_door_may_answer(paths: Paths) -> None:
+    at_the_door = {str(int(STATUS[code])) for code in DOOR}
+
+    for path, operations in paths.items():
+        documented = set().union(*(operation["responses"] for operation in operations.values()))
+        is_open = need_of(path) is Need.OPEN
+        assert documented & {"401", "403", "429"} == (set() if is_open else {"401", "403", "429"})
+        assert is_open or documented >= at_the_door, path
 
 
 def test_problem_bodies_are_problem_json(paths: Paths) -> None:

@@ -1,5 +1,7 @@
 """In shadow mode nothing that a caller can see depends on what the model thinks."""
 
+import io
+import json
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -13,6 +15,7 @@ import pytest
 
 from service.core.artifact import load_artifact, write_current
 from service.core.store import name_candidate
+from service.logs import set_up_logs
 from tests.support.apps import OpenApp, open_app, tiny_settings
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.radiographs import dicom_bytes
@@ -27,6 +30,8 @@ OF_THE_PICTURE = re.compile(
 )
 """Families that measure what the caller sent, which the caller knows."""
 OF_THE_MODEL = re.compile(r"priorit|flag|probabilit|distribution|score|feature|triage|finding")
+CHANCE = re.compile(r"(?:^|_)(?:id|timestamp|seconds)$")
+"""Fields of a log line that differ from one upload of a radiograph to the next."""
 Told = dict[str, Any]
 
 
@@ -176,3 +181,29 @@ async def test_no_answer_of_shadow_mode_has_a_field_for_a_result(shadow: OpenApp
     assert {answer.status_code for answer in answers} == {202}
     assert [set(answer.json()) for answer in answers] == [{"id", "mode", "notice"}] * 4
     assert not any(OF_THE_MODEL.search(name) for name in answers[0].headers)
+
+
+async def test_log_lines_of_every_prediction_look_alike_to_who_reads_the_log(
+    store: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    uploads = _uploads()
+    groups = await _predictions(store, tmp_path_factory.mktemp("live"), uploads)
+    stream = io.StringIO()
+    set_up_logs("info", stream)
+    async with open_app(tiny_settings(store, tmp_path, mode="shadow")) as service:
+        for upload in uploads:
+            await service.client.post("/predict", content=upload)
+
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    stories = [
+        {name: value for name, value in line.items() if CHANCE.search(name) is None}
+        for line in told
+        if line["event"] == "triage.completed"
+    ]
+
+    assert len(groups) >= 4
+    assert len(stories) == len(uploads)
+    assert [story for story in stories if story["priority"] is not None] == []
+    assert {json.dumps(story | {"warnings": []}) for story in stories} == {
+        json.dumps(stories[0] | {"warnings": []})
+    }

@@ -1,5 +1,6 @@
 """Out of distribution, from the artifact to the answer, the row and the metrics."""
 
+import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from service.core.errors import ArtifactInvalid, EngineFailed, SelfTestFailed
 from service.core.inference import recipe_of, score_batch
 from service.core.ood import OOD
 from service.engine.loading import open_engine
+from service.logs import set_up_logs
 from service.record import Outcome
 from tests.support.apps import OpenApp, open_app, tiny_settings
 from tests.support.detectors import TinyDetector
@@ -129,6 +131,8 @@ async def test_no_map_is_drawn_of_what_is_no_chest(strict: OpenApp) -> None:
 
 
 async def test_shadow_mode_tells_nothing_and_counts_no_warning(tmp_path: Path) -> None:
+    lines = io.StringIO()
+    set_up_logs("debug", lines)
     settings = tiny_settings(store_of(tmp_path, ALWAYS_REVIEW), tmp_path, mode="shadow")
     async with open_app(settings) as service:
         answer = (await service.client.post("/predict", content=png_bytes())).json()
@@ -138,6 +142,7 @@ async def test_shadow_mode_tells_nothing_and_counts_no_warning(tmp_path: Path) -
     assert set(answer) == {"id", "mode", "notice"}
     assert 'cxr_warnings_total{code="OUT_OF_DISTRIBUTION"} 0.0' in metrics
     assert "cxr_out_of_distribution_ratio_count 0.0" in metrics
+    assert "OUT_OF_DISTRIBUTION" not in lines.getvalue()
     assert "OUT_OF_DISTRIBUTION" in logged.entry.cautions
 
 
