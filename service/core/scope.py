@@ -167,7 +167,8 @@ def _check_content(radiograph: Radiograph) -> None:
         filled[padding] = levels.mean() if levels.size else 0
     if not levels.size:
         raise NotEvaluated("IMAGE_BLANK", "every pixel is padding")
-    darkest, brightest = np.percentile(levels, (1, 99))
+    cumulated = np.cumsum(np.bincount(levels.ravel()))  # a sort would take four times as long
+    darkest, brightest = np.searchsorted(cumulated, (0.01 * levels.size, 0.99 * levels.size))
     if brightest - darkest < BLANK_RANGE_RATIO * WHITE:
         raise NotEvaluated("IMAGE_BLANK", "the picture is nearly constant")
     side = (_STRUCTURE_SIDE, _STRUCTURE_SIDE)
