@@ -163,7 +163,7 @@ class Bench:
 def main() -> None:
     """Run the chosen parts; write the page if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=PARTS, help="default: all")
+    parser.add_argument("parts", nargs="*", choices=PARTS, default=PARTS, help="default: all")
     parser.add_argument("--folder", type=Path, default=Path(".bench-data"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0)
@@ -175,7 +175,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     effort = Effort(chosen.rounds, chosen.seconds, tuple(chosen.peers), chosen.soak_requests)
     bench = Bench(chosen.folder, effort)
-    for part in chosen.parts or PARTS:
+    for part in chosen.parts:
         print(f"--- {part}", flush=True)
         getattr(bench, part)()
     page = speed_page.write_page(bench.found, OURS)
