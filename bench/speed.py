@@ -162,15 +162,7 @@ class Bench:
 
 def main() -> None:
     """Run the chosen parts; write the page if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=PARTS, default=PARTS, help="default: all")
-    parser.add_argument("--folder", type=Path, default=Path(".bench-data"))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--peers", nargs="*", default=list(PEERS))
-    parser.add_argument("--soak-requests", type=int, default=100_000)
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE}")
-    chosen = parser.parse_args()
+    chosen = read_arguments()
     # So that a run that is stopped stops the servers that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     effort = Effort(chosen.rounds, chosen.seconds, tuple(chosen.peers), chosen.soak_requests)
@@ -182,6 +174,32 @@ def main() -> None:
     print(page)
     if chosen.write:
         PAGE.write_text(page, encoding="utf-8")
+
+
+def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What to measure, by the words of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        type=_part,
+        metavar="PART",
+        default=PARTS,
+        help=f"of {', '.join(PARTS)}; by default all",
+    )
+    parser.add_argument("--folder", type=Path, default=Path(".bench-data"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--peers", nargs="*", default=list(PEERS))
+    parser.add_argument("--soak-requests", type=int, default=100_000)
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE}")
+    return parser.parse_args(words)
+
+
+def _part(word: str) -> str:
+    if word not in PARTS:
+        raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(PARTS)}")
+    return word
 
 
 if __name__ == "__main__":
