@@ -50,7 +50,7 @@ def export_parquet(
     Raises
     ------
     ParquetMissing
-        The extra `export` is not installed.
+        The extra `parquet` is not installed.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise ParquetMissing("pyarrow is not installed: pip install 'cxr-triage[parquet]'")
