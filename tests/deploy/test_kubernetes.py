@@ -1,6 +1,5 @@
 """deploy/k8s: against the schemas of Kubernetes, and against what the service needs."""
 
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,17 +12,13 @@ from prometheus_client import CollectorRegistry
 
 from service import codes
 from service.metrics import STAGES, Metrics
-from tests.support.compose import ROOT
+from tests.support.compose import ROOT, program
 
 K8S = ROOT / "deploy/k8s"
 VERSION = "1.32"
 """The oldest minor version whose schemas the files are held to: `preStop.sleep` is in it."""
 
 Manifest = Mapping[str, Any]
-
-needs_kubectl = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="OVERLAYS ARE NOT RENDERED: kubectl not installed"
-)
 
 
 def manifests_in(text: str) -> list[Manifest]:
@@ -38,7 +33,7 @@ def base() -> dict[str, Manifest]:
 
 def rendered(overlay: str) -> dict[str, Manifest]:
     text = subprocess.run(
-        ["kubectl", "kustomize", str(K8S / "overlays" / overlay)],
+        [program("kubectl"), "kustomize", str(K8S / "overlays" / overlay)],
         capture_output=True, text=True, check=True, timeout=120,
     ).stdout  # fmt: skip
     return {manifest["kind"]: manifest for manifest in manifests_in(text)}
@@ -55,14 +50,12 @@ def test_base_fits_the_schema(kind: str) -> None:
     kubernetes_validate.validate(base()[kind], VERSION, strict=True)
 
 
-@needs_kubectl
 @pytest.mark.parametrize("overlay", ["cpu", "gpu"])
 def test_overlay_fits_the_schema(overlay: str) -> None:
     for manifest in rendered(overlay).values():
         kubernetes_validate.validate(manifest, VERSION, strict=True)
 
 
-@needs_kubectl
 @pytest.mark.parametrize(("overlay", "gpus"), [("cpu", None), ("gpu", "1")])
 def test_overlay_runs_its_image(overlay: str, gpus: str | None) -> None:
     container = container_of(rendered(overlay)["Deployment"])
