@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from service.core.errors import PixelDataDamaged
 
-SOI, EOI, SOS, DQT, DHT, DRI = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD
+SOI, SOS, DQT, DHT, DRI = 0xD8, 0xDA, 0xDB, 0xC4, 0xDD
 SOF_BASELINE, SOF_EXTENDED, SOF_LOSSLESS, SOF_JPEG_LS = 0xC0, 0xC1, 0xC3, 0xF7
 J2K_START = b"\xff\x4f\xff\x51"
 END_OF_IMAGE = b"\xff\xd9"
