@@ -18,13 +18,13 @@ from itertools import cycle, islice, takewhile
 from pathlib import Path
 from typing import Any
 
-import cv2
 import imagecodecs
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
 from bench.speed_bodies import read_bodies
+from service.core.area_average import average_areas
 
 Square = NDArray[np.float32]
 BATCHES = (1, 4, 8)
@@ -43,9 +43,8 @@ class Bound:
 
 def read_square(body: bytes, side_px: int) -> Square:
     """(1, 1, S, S): decoded by libpng, averaged over areas."""
-    levels = imagecodecs.png_decode(body)
-    square = cv2.resize(levels, (side_px, side_px), interpolation=cv2.INTER_AREA)
-    return ((square.astype(np.float32) * (1 / 255) - 0.5) * 4)[None, None]
+    square = average_areas(imagecodecs.png_decode(body), side_px, side_px)
+    return ((square * np.float32(1 / 255) - 0.5) * 4)[None, None]
 
 
 def compile_network(onnx: Path, batch: int, side_px: int) -> Any:
@@ -91,7 +90,6 @@ def _until(ends: float, bodies: list[bytes]) -> Iterator[bytes]:
 
 def measure(onnx: Path, folder: Path, *, side_px: int = 224, seconds: float = 5.0) -> Bound:
     """Try every combination for some seconds each."""
-    cv2.setNumThreads(1)
     bodies = read_bodies(folder)
     found = []
     for batch in BATCHES:

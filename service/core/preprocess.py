@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.core.area_average import average_areas
 from service.core.radiograph import WHITE, Grey, Pixels, Radiograph
 
 MIN_KEPT_RATIO = 0.5
@@ -99,10 +100,13 @@ def _inner_span(peaks: NDArray[np.uint16], level: float) -> tuple[int, int]:
 
 def _resize_square(grey: Grey, side_px: int) -> NDArray[np.float32]:
     """(S, S) float32 in 0..1: pixel-area average when shrinking, bilinear when enlarging."""
-    enlarging = min(grey.shape) < side_px
-    method = cv2.INTER_LINEAR if enlarging else cv2.INTER_AREA
-    square = cv2.resize(np.ascontiguousarray(grey), (side_px, side_px), interpolation=method)
-    return square.astype(np.float32) * np.float32(1.0 / WHITE)
+    if min(grey.shape) >= side_px:
+        square = average_areas(grey, side_px, side_px)
+    else:
+        size = (side_px, side_px)
+        enlarged = cv2.resize(np.ascontiguousarray(grey), size, interpolation=cv2.INTER_LINEAR)
+        square = enlarged.astype(np.float32)
+    return square * np.float32(1.0 / WHITE)
 
 
 def _stretch(square: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
