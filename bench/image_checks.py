@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from service.core.appearance import SIDE, TURNS, judge_turn, shrink
+from service.core.appearance import SIDE, TURNS, Polarity, judge_polarity, judge_turn, shrink
 from service.core.grey import widen
-from service.core.polarity import Polarity, judge_polarity
 from service.core.radiograph import WHITE, Grey
 from training.measures.statistics import wilson
 

@@ -1,5 +1,27 @@
-"""`python -m service`: the same as `cxr-triage`."""
+"""`cxr-triage`, and `python -m service`, which is the same."""
 
-from service.cli import main
+import gc
+import sys
 
-main()
+
+def main() -> None:
+    """Import the command line with the collector at rest, and run it.
+
+    What is imported stays to the end: looking through it while it grows takes a fifth of the time
+    that it takes to import.
+    """
+    gc.disable()
+    head_start = None
+    if sys.argv[1:2] == ["serve"] and "--help" not in sys.argv:
+        from service.verified_engine import HeadStart  # noqa: PLC0415 - before all that is slower
+
+        head_start = HeadStart()
+    from service.cli import main as run  # noqa: PLC0415 - after the collector is at rest
+
+    gc.freeze()
+    gc.enable()
+    run(head_start)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,9 +19,10 @@ from service.api.middleware import RequestStory
 from service.api.problems import answer_problem
 from service.core.errors import CxrError
 from service.pacs import PacsOptions, Start, open_inlet
-from service.review.site import add_review
+from service.review.site import add_review, warm_pages
 from service.runtime import open_runtime
 from service.settings import PacsSettings, Settings
+from service.verified_engine import HeadStart
 
 DESCRIPTION = f"""Reads frontal chest radiographs and says which to open first.
 
@@ -29,7 +30,7 @@ DESCRIPTION = f"""Reads frontal chest radiographs and says which to open first.
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastAPI:
     """Assemble the application; the model and the shadow log open with its lifespan.
 
     Raises
@@ -44,7 +45,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             async with (
-                open_runtime(settings, access.gatekeeper) as runtime,
+                warm_pages(),
+                open_runtime(settings, access.gatekeeper, head_start) as runtime,
                 open_inlet(_pacs_options(settings.pacs), runtime, runtime.pacs_metrics) as inlet,
             ):
                 app.state.runtime, app.state.inlet = runtime, inlet

@@ -37,9 +37,10 @@ from service.logs import set_up_logs
 from service.record import Mode
 from service.server import build_server
 from service.settings import Settings, UnknownSetting, find_model_store, read_settings
-from service.site import log_address, open_verified_engine, trust_of
+from service.site import log_address
 from service.site_secrets import make_missing_secrets
 from service.tables import table_of
+from service.verified_engine import HeadStart, open_verified_engine, trust_of
 
 app = typer.Typer(
     name="cxr-triage",
@@ -63,10 +64,10 @@ Port = Annotated[
 ]
 
 
-def main() -> None:
+def main(head_start: HeadStart | None = None) -> None:
     """Run the command line; a mistake of the operator is one line, not a stack trace."""
     try:
-        app()
+        app(obj=head_start)
     except (CxrError, UnknownSetting) as error:
         code = getattr(error, "code", "UNKNOWN_SETTING")
         Console(stderr=True).print(f"[red]{code}[/red] {error}", soft_wrap=True, highlight=False)
@@ -95,6 +96,7 @@ def common(
 
 @app.command()
 def serve(
+    context: typer.Context,
     host: Host = None,
     port: Port = None,
     mode: Annotated[Mode | None, typer.Option(help="`shadow` tells no prediction.")] = None,
@@ -111,7 +113,7 @@ def serve(
         Console().print(_banner(settings, artifact, bound_port))
 
     build_server(
-        create_app(settings),
+        create_app(settings, context.obj),
         host=settings.server.host,
         port=settings.server.port,
         drain_seconds=settings.server.drain_seconds,

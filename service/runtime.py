@@ -30,6 +30,7 @@ from service.record.case_index import CaseIndex, open_case_index
 from service.serving import Serving, Slot, StoreWatch, watch_store
 from service.settings import Settings, find_model_store
 from service.tracing import Tell, open_tracing
+from service.verified_engine import HeadStart
 from service.workshop import Workshop, open_workshop
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -121,7 +122,9 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, gatekeeper: Gatekeeper | OpenHouse
+    settings: Settings,
+    gatekeeper: Gatekeeper | OpenHouse,
+    head_start: HeadStart | None = None,
 ) -> AsyncIterator[Runtime]:
     """Verify and warm the model, open the shadow log, start the queue; close in reverse.
 
@@ -136,7 +139,7 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         store = find_model_store(settings.model.store)
         artifact = load_current(store)
-        workshop = open_workshop(settings, gatekeeper, stack)
+        workshop = open_workshop(settings, gatekeeper, stack, head_start)
         serving = await workshop.open_serving(artifact)
         await workshop.compare_drift(serving)
         runtime = await _assemble(workshop, serving, store, stack)

@@ -21,7 +21,8 @@ from service.ops.check import Result, Verdict, is_accepted
 from service.ops.check_pacs import PacsSite
 from service.ops.selfcheck import RunningService, SiteUnderTest, check_site
 from service.settings import Settings, UnknownSetting, find_model_store, read_settings
-from service.site import PACS_QUEUE, log_address, open_verified_engine, secret_files, trust_of
+from service.site import PACS_QUEUE, log_address, secret_files
+from service.verified_engine import open_verified_engine, trust_of
 
 app = typer.Typer()
 

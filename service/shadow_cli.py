@@ -28,12 +28,13 @@ from service.record import (
 )
 from service.record.bulk import append_rows
 from service.record.criteria import DEFAULT_CRITERIA, Criteria, FindingCriteria
-from service.record.database import migrate, open_engine
+from service.record.database import open_engine
 from service.record.evidence import evidence_columns
 from service.record.export import export_csv, export_parquet
 from service.record.gaps import find_gap, purge
 from service.record.queries import find_by_pseudonym
 from service.record.record import anchors_beside
+from service.record.schema import migrate
 from service.record.tables import CHAINED, evidence_log
 from service.report_import import is_unclear, read_reports
 from service.review.desk import ReviewDesk

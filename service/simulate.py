@@ -26,11 +26,12 @@ from service.record import (
 )
 from service.record.bulk import append_rows
 from service.record.criteria import DEFAULT_CRITERIA
-from service.record.database import create_private_file, migrate, open_engine
+from service.record.database import create_private_file, open_engine
 from service.record.evidence import evidence_columns
 from service.record.queries import count
 from service.record.record import anchors_beside
 from service.record.rows import Columns, columns_of
+from service.record.schema import migrate
 from service.record.tables import evidence_log, shadow_log
 from service.simulated_traffic import SimulatedStudy, draw_days
 

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-from service.core.artifact import Artifact
 from service.drift_state import STATE
-from service.engine.base import Engine
-from service.engine.loading import open_engine
 from service.ops.address import API_KEYS, LogAddress
-from service.settings import Settings, find_model_store
-from service.signature import Trust, check_signature
+from service.settings import Settings
 
 PACS_QUEUE = "pacs.db"
 
@@ -22,29 +18,6 @@ def log_address(settings: Settings) -> LogAddress:
         PACS_QUEUE: settings.pacs.queue_file,
     }
     return LogAddress(record.url, record.site_key_file, state)
-
-
-def trust_of(settings: Settings) -> Trust:
-    """What a model version must be signed by."""
-    return Trust(settings.model.public_key, settings.model.certificate_chain)
-
-
-def open_verified_engine(settings: Settings, artifact: Artifact) -> Engine:
-    """The engine that would serve, if the version is signed as the site asks for.
-
-    Raises
-    ------
-    ArtifactError
-        The signature or the golden scores are not as they must be.
-    """
-    check_signature(artifact, find_model_store(settings.model.store), trust_of(settings))
-    return open_engine(
-        artifact,
-        engine=settings.engine.name,
-        device=settings.engine.device,
-        threads=settings.engine.threads,
-        cache_dir=settings.model.cache_dir,
-    )
 
 
 def secret_files(settings: Settings) -> list[Path]:

@@ -26,7 +26,6 @@ from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
 from service.drift_state import STATE
 from service.engine.base import Engine
-from service.engine.loading import open_engine
 from service.ledger import Ledger
 from service.metrics import Metrics
 from service.pacs.failures import PACS_CODES
@@ -35,8 +34,8 @@ from service.pipeline import Pipeline
 from service.record import Mode, Pseudonymiser, Record, load_or_create_key, open_record
 from service.scanners import Scanners
 from service.serving import Serving
-from service.settings import Settings, find_model_store
-from service.signature import Trust, check_signature
+from service.settings import Settings
+from service.verified_engine import HeadStart, open_verified_engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +51,12 @@ class Workshop:
     pacs_metrics: PacsMetrics
     scanners: Scanners
     limits: IntakeLimits
+    head_start: HeadStart | None
 
     async def open_serving(self, artifact: Artifact) -> Serving:
         """Verify an artifact on the engine, and build all that is made for one model."""
         comparison = open_comparison(artifact.files)
-        engine = await asyncio.to_thread(_open_engine, artifact, self.settings)
+        engine = await asyncio.to_thread(self._open_engine, artifact)
         model, mode = serve_model(artifact), Mode(self.settings.mode)
         ledger = _build_ledger(self.settings, model, self.record)
         batcher = _build_batcher(self.settings, model, engine, self.metrics)
@@ -82,16 +82,23 @@ class Workshop:
             return None
         return CandidateScorer(
             model=serve_model(artifact),
-            open_engine=lambda: _open_engine(artifact, self.settings, threads=1),
+            open_engine=lambda: open_verified_engine(self.settings, artifact, threads=1),
             limits=self.limits,
             wait_quiet=admission.wait_quiet,
             note=self.record.note,
             count=self.metrics.count_candidate,
         )
 
+    def _open_engine(self, artifact: Artifact) -> Engine:
+        early = self.head_start.take(artifact) if self.head_start is not None else None
+        return early or open_verified_engine(self.settings, artifact)
+
 
 def open_workshop(
-    settings: Settings, gatekeeper: Gatekeeper | OpenHouse, stack: AsyncExitStack
+    settings: Settings,
+    gatekeeper: Gatekeeper | OpenHouse,
+    stack: AsyncExitStack,
+    head_start: HeadStart | None,
 ) -> Workshop:
     """Open the log, the decoders and the metrics; the stack closes them in reverse."""
     scanners, registry = Scanners(settings.scanners), CollectorRegistry()
@@ -121,20 +128,8 @@ def open_workshop(
         pacs_metrics=PacsMetrics(registry, codes=(*codes.PROBLEMS, *PACS_CODES)),
         scanners=scanners,
         limits=IntakeLimits(settings.intake.max_body_bytes, settings.intake.max_pixels),
+        head_start=head_start,
     )  # fmt: skip
-
-
-def _open_engine(artifact: Artifact, settings: Settings, threads: int | None = None) -> Engine:
-    model = settings.model
-    trust = Trust(model.public_key, model.certificate_chain)
-    check_signature(artifact, find_model_store(model.store), trust)
-    return open_engine(
-        artifact,
-        engine=settings.engine.name,
-        device=settings.engine.device,
-        threads=settings.engine.threads if threads is None else threads,
-        cache_dir=settings.model.cache_dir,
-    )
 
 
 def _build_ledger(settings: Settings, model: ServedModel, record: Record) -> Ledger:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from service.core.appearance import Polarity, judge_polarity
 from service.core.dicom_codecs import LOSSY
 from service.core.dicom_context import read_context
 from service.core.dicom_format import MONOCHROME, PixelFormat, Words, read_pixel_format
@@ -26,7 +27,7 @@ from service.core.dicom_pixels import grey_levels, read_words
 from service.core.dicom_tags import Tags, read_tags
 from service.core.errors import IntakeError, NoPixelData, NotEvaluated, UnsupportedPixelFormat
 from service.core.grey import check_size, widen
-from service.core.polarity import Polarity, judge_polarity, read_polarity
+from service.core.polarity import read_polarity
 from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

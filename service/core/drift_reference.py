@@ -11,9 +11,9 @@ from typing import Annotated
 from zipfile import BadZipFile
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import ndtri
 
 from service.core.drift_cusum import Numbers
 from service.core.drift_scalars import Levels, Scalar
@@ -130,7 +130,7 @@ class Standardiser:
             now = values[..., k]
             below, upto = (np.searchsorted(column, now, side) for side in ("left", "right"))
             ranks = np.clip((below + upto) / 2, 0.5, column.size - 0.5) / column.size
-            z[..., k] = np.where(np.isnan(now), np.nan, ndtri(ranks))
+            z[..., k] = np.where(np.isnan(now), np.nan, scipy.special.ndtri(ranks))
         return (z - self._mean) / self._spread
 
 

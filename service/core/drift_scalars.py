@@ -268,10 +268,7 @@ def _inner_ratio(is_bright: NDArray[np.bool_]) -> float:
 
 
 def _polarity(rows: Grey) -> float:
-    """Mediastinum minus lungs, in ranges of the picture; a negative has the other sign.
-
-    The regions are those of `core.polarity`, on the same 32 x 32 average.
-    """
+    """Mediastinum minus lungs, in ranges of the picture; a negative has the other sign."""
     small = cv2.resize(rows, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float64)
     low, high = np.percentile(small, (5, 95))
     lungs = (small[8:20, 6:12].mean() + small[8:20, 20:26].mean()) / 2

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from service.core.drift_cusum import Numbers
 from service.core.findings import FINDINGS
@@ -128,7 +128,7 @@ class Typist:
         if not len(window):
             return self._shares
         sum_to_one = SUM_WEIGHT * np.ones((1, self._means.shape[1]))
-        found, _ = nnls(
+        found, _ = scipy.optimize.nnls(
             np.concatenate([self._means, sum_to_one]),
             np.append(window.mean(axis=0), SUM_WEIGHT),
         )

@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from service.core.artifact import GOLDEN, Artifact, read_golden
 from service.core.errors import SelfTestFailed
@@ -124,7 +123,9 @@ def describe_first_view(batch_nchw: Pixels, forward: Forward, recipe: Recipe) ->
 
 def calibrate(logits: Scalars, temperature: float) -> Scalars:
     """Softmax over the last axis of logits divided by the temperature."""
-    return np.asarray(softmax(logits / np.float32(temperature), axis=-1), np.float32)
+    scaled = logits / np.float32(temperature)
+    log_of_sum = np.logaddexp.reduce(scaled, axis=-1, keepdims=True)
+    return np.asarray(np.exp(scaled - log_of_sum), np.float32)
 
 
 def self_test(artifact: Artifact, forward: Forward) -> float:

@@ -17,7 +17,6 @@ from typing import Annotated, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.special import logsumexp
 
 from service.core.errors import ArtifactInvalid, NotEvaluated
 from service.core.radiograph import Caution
@@ -176,7 +175,7 @@ class OodDetector:
 
 def describe_image(features_nd: Floats, logits_nf: Floats) -> Floats:
     """(N, D + 1): what a detector looks at, the channel means and the log of the summed odds."""
-    energies = logsumexp(logits_nf, axis=1, keepdims=True)
+    energies = np.logaddexp.reduce(logits_nf, axis=1, keepdims=True)
     return np.hstack([features_nd, energies]).astype(np.float32)
 
 

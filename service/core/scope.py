@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.core.appearance import compare, turn_of
+from service.core.appearance import Polarity, compare, polarity_of, turn_of
 from service.core.errors import NotEvaluated
-from service.core.polarity import Polarity, polarity_of
 from service.core.radiograph import WHITE, Caution, DicomContext, Radiograph, View
 
 SECONDARY_CAPTURE_UIDS = frozenset(

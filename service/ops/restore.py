@@ -13,8 +13,9 @@ from service.ops.archive import BackupNotes, unpack_archive
 from service.ops.backup import verify_log
 from service.record import Head
 from service.record.anchor import write_anchor
-from service.record.database import migrate, open_engine
+from service.record.database import open_engine
 from service.record.record import anchors_beside
+from service.record.schema import migrate
 
 
 class RestoreRefused(CxrError):

@@ -1,4 +1,4 @@
-"""Opening the database of the shadow log: durable, migrated, one writer at a time."""
+"""Opening the database of the shadow log: durable, one writer at a time."""
 
 import os
 import sqlite3
@@ -6,13 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
 from service.record.tables import shadow_log
@@ -68,57 +63,6 @@ def create_private_file(url: str) -> None:
     except OSError as error:
         cause = error.strerror
         raise RecordUnavailable(f"the shadow log cannot be created: {cause}") from error
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest revision, or leave it if it is there already.
-
-    Several processes may do so at once: one migrates, the others wait and find it done.
-
-    Raises
-    ------
-    RecordUnavailable
-        Cannot be opened, or was written by a newer release than this one.
-    """
-    config = _alembic_config()
-    try:
-        with engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"}).begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('shadow_log'))"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except CommandError as error:
-        raise RecordUnavailable("the shadow log's schema is unknown to this release") from error
-    except SQLAlchemyError as error:
-        cause = type(error.__cause__ or error).__name__
-        raise RecordUnavailable(f"the shadow log cannot be opened ({cause})") from error
-
-
-def check_schema(engine: Engine) -> None:
-    """Refuse a log that another release wrote, before its columns look damaged.
-
-    Raises
-    ------
-    RecordUnavailable
-        Says which revision was found and which this release reads.
-    """
-    expected = ScriptDirectory.from_config(_alembic_config()).get_current_head()
-    try:
-        with engine.begin() as connection:
-            found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    except SQLAlchemyError:
-        return  # no log at all: whoever reads it says so
-    if found != expected:
-        raise RecordUnavailable(
-            f"the shadow log has schema {found}; this release reads {expected}: start the service "
-            "once, and it brings an older log up to date"
-        )
-
-
-def _alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "service.record:migrations")
-    return config
 
 
 @contextmanager

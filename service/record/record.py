@@ -15,19 +15,13 @@ from service.core.errors import RecordUnavailable
 from service.record import queries
 from service.record.anchor import read_anchor
 from service.record.chain import GENESIS, Break, Fault, Head, VerifyReport, verify
-from service.record.database import (
-    LOCK_SECONDS,
-    check_schema,
-    create_private_file,
-    migrate,
-    open_engine,
-    path_beside,
-)
+from service.record.database import LOCK_SECONDS, create_private_file, open_engine, path_beside
 from service.record.entry import Entry
 from service.record.evidence import Evidence
 from service.record.gaps import find_gap
 from service.record.pseudonyms import Pseudonymiser
 from service.record.queries import LoggedEntry, Upload
+from service.record.schema import check_schema, migrate
 from service.record.tables import CHAINED, evidence_log, shadow_log
 from service.record.writer import OnCommit, Recorder
 

@@ -5,10 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported where they are used first: half a second
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.optimize import brentq
-from scipy.special import betaln
 
 from service.review.crowds import Places, find_places, widest_gap
 
@@ -77,7 +75,7 @@ def rate(successes: int, total: int, confidence: float = CONFIDENCE) -> Rate:
     """
     if total == 0:
         return Rate(0, 0, None, 0.0, 1.0)
-    z = float(stats.norm.ppf((1 + confidence) / 2))
+    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
     share, z2 = successes / total, z * z
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = z * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
@@ -92,7 +90,7 @@ def mcnemar(first: Bools, second: Bools) -> PairedCounts:
     discordant = only_first + only_second
     p_value = 1.0
     if discordant:
-        p_value = float(stats.binomtest(only_first, discordant, 0.5).pvalue)
+        p_value = float(scipy.stats.binomtest(only_first, discordant, 0.5).pvalue)
     return PairedCounts(
         int((first & second).sum()), only_first, only_second, int((~first & ~second).sum()), p_value
     )
@@ -116,8 +114,8 @@ def delong(first: Floats, second: Floats, truth: Bools) -> AucPair | None:
     )
     deviation = math.sqrt(max(0.0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
     difference = aucs[1] - aucs[0]
-    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * deviation
-    p_value = 1.0 if deviation == 0 else float(2 * stats.norm.sf(abs(difference) / deviation))
+    half = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)) * deviation
+    p_value = 1.0 if deviation == 0 else float(2 * scipy.stats.norm.sf(abs(difference) / deviation))
     return AucPair(aucs[0], aucs[1], difference, difference - half, difference + half, p_value)
 
 
@@ -144,10 +142,10 @@ def ks_shift(first: Floats, second: Floats) -> Shift:
     if not n or not m:
         return Shift(0.0, 1.0)
     if max(n, m) <= MOST_FOR_EXACT:
-        told = stats.ks_2samp(first, second)
+        told = scipy.stats.ks_2samp(first, second)
         return Shift(float(told.statistic), float(told.pvalue))
     statistic = widest_gap(first, second)
-    return Shift(statistic, float(stats.kstwobign.sf(statistic * math.sqrt(n * m / (n + m)))))
+    return Shift(statistic, float(scipy.stats.kstwobign.sf(statistic * math.sqrt(n * m / (n + m)))))
 
 
 def confidence_sequence(successes: int, total: int, confidence: float) -> tuple[float, float]:
@@ -164,7 +162,9 @@ def confidence_sequence(successes: int, total: int, confidence: float) -> tuple[
         return 0.0, 1.0
     limit = -math.log1p(-confidence)
     a, b = PRIOR
-    mixture = float(betaln(a + successes, b + total - successes) - betaln(a, b))
+    mixture = float(
+        scipy.special.betaln(a + successes, b + total - successes) - scipy.special.betaln(a, b)
+    )
 
     def excess(p: float) -> float:
         failures = total - successes
@@ -182,7 +182,7 @@ def confidence_sequence(successes: int, total: int, confidence: float) -> tuple[
 def _root(excess: Callable[[float], float], low: float, high: float) -> float:
     if excess(low) * excess(high) > 0:
         return low if abs(excess(low)) < abs(excess(high)) else high
-    return float(brentq(excess, low, high, xtol=1e-10))
+    return float(scipy.optimize.brentq(excess, low, high, xtol=1e-10))
 
 
 def still_needed(successes: int, total: int, target: float, confidence: float) -> int | None:

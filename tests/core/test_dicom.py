@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
+from service.core.appearance import Polarity, judge_polarity
 from service.core.dicom import looks_like_dicom
 from service.core.errors import IntakeError
 from service.core.intake import read_radiograph
-from service.core.polarity import Polarity, judge_polarity
 from service.core.radiograph import WHITE, DicomContext, View
 from service.core.scope import IntendedUse, check_scope
 from tests.support.radiographs import chest_levels, coded, dicom_bytes, sentinel_dicom_bytes

@@ -1,1 +1,1 @@
-"""Revisions of the shadow log's schema, run by `service.record.database.migrate`."""
+"""Revisions of the shadow log's schema, run by `service.record.schema.migrate`."""

@@ -1,0 +1,77 @@
+"""The engine of the site's model, checked; at the start it opens while the rest is imported."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from service.core.artifact import Artifact, load_current
+from service.engine.base import Engine
+from service.engine.loading import open_engine
+from service.logs import set_up_logs
+from service.settings import Settings, find_model_store, read_settings
+from service.signature import Trust, check_signature
+
+
+def trust_of(settings: Settings) -> Trust:
+    """What a model version must be signed by."""
+    return Trust(settings.model.public_key, settings.model.certificate_chain)
+
+
+def open_verified_engine(
+    settings: Settings, artifact: Artifact, threads: int | None = None
+) -> Engine:
+    """The engine that would serve, if the version is signed as the site asks for.
+
+    Parameters
+    ----------
+    threads
+        Of a CPU engine; None takes what the settings say.
+
+    Raises
+    ------
+    ArtifactError
+        The signature or the golden scores are not as they must be.
+    """
+    check_signature(artifact, find_model_store(settings.model.store), trust_of(settings))
+    return open_engine(
+        artifact,
+        engine=settings.engine.name,
+        device=settings.engine.device,
+        threads=settings.engine.threads if threads is None else threads,
+        cache_dir=settings.model.cache_dir,
+    )
+
+
+class HeadStart:
+    """Opens the engine of the current version on a thread of its own, from now on.
+
+    Compiling a network and proving it takes a second, nearly none of it Python's, and so does
+    importing the web service, which is all Python's.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="head-start")
+        self._opening: Future[tuple[str, Engine]] | None = self._thread.submit(_open_current)
+        self._thread.shutdown(wait=False)
+
+    def take(self, artifact: Artifact) -> Engine | None:
+        """Wait for the engine, and hand it over, once.
+
+        Returns
+        -------
+        None for another artifact, and where it could not be opened: who opens it anew meets the
+        same refusal, and tells it.
+        """
+        opening, self._opening = self._opening, None
+        if opening is None or opening.exception() is not None:
+            return None
+        digest, engine = opening.result()
+        if digest == artifact.digest:
+            return engine
+        engine.close()
+        return None
+
+
+def _open_current() -> tuple[str, Engine]:
+    settings = read_settings()
+    set_up_logs(settings.log_level)
+    artifact = load_current(find_model_store(settings.model.store))
+    return artifact.digest, open_verified_engine(settings, artifact)
