@@ -46,7 +46,11 @@ def test_another_version_gets_none_and_the_engine_is_closed(
     closed: list[Engine] = []
     other = load_current(build_tiny_artifact(tmp_path / "other", seed=1))
     assert other.digest != load_current(site).digest
-    monkeypatch.setattr(OpenVinoEngine, "close", lambda engine: closed.append(engine))
+
+    def close(engine: Engine) -> None:
+        closed.append(engine)
+
+    monkeypatch.setattr(OpenVinoEngine, "close", close)
 
     assert HeadStart().take(other) is None
     assert len(closed) == 1
