@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
-from service.pace import Flow
+from service.pace import Doubt, Flow
 from service.turns import ANYBODY, URGENT_PLACES, Turn
 
 ALWAYS_LET_IN: Final = 4
@@ -21,8 +21,9 @@ ALWAYS_LET_IN: Final = 4
 UNKNOWN_RETRY_SECONDS: Final = 1.0
 """What a refused caller is told before the pace is known."""
 
-MARGIN: Final = 1.15
-"""Of the expected time: it is a mean, and half of all waits are longer."""
+LEAST_TELLING: Final = 16
+"""Ahead of an upload, for its wait to tell how sure expectations are: what one alone takes is not
+a matter of the pace."""
 
 
 class Place:
@@ -33,6 +34,8 @@ class Place:
         self.turn = turn
         self.held_bytes = 0
         self.is_at_work = False
+        self.began = 0.0
+        self.expected_seconds: float | None = None
 
     def begin_work(self, seconds: float) -> None:
         """The upload is here; from now on it is ahead of those that come.
@@ -47,7 +50,8 @@ class Place:
         DeadlineExceeded
             It would be late at the present pace.
         """
-        self._admission.refuse_late(self.turn, seconds)
+        self.expected_seconds = self._admission.refuse_late(self.turn, seconds)
+        self.began = self._admission.now()
         self._admission.count_work(self.turn, 1)
         self.is_at_work = True
 
@@ -88,6 +92,7 @@ class Admission:
         self._is_queue_full = is_queue_full
         self._clock = clock
         self._flow = Flow()
+        self._doubt = Doubt()
         self._at_work = {True: 0, False: 0}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -121,6 +126,9 @@ class Admission:
         try:
             yield place
             self._note_answer(place)
+        except DeadlineExceeded:
+            self._note_wait(place)
+            raise
         finally:
             self.count_work(turn, -1 if place.is_at_work else 0)
             self.in_flight_bytes -= place.held_bytes
@@ -148,15 +156,26 @@ class Admission:
         """Count uploads that have arrived and have no answer yet."""
         self._at_work[turn.is_urgent] += change
 
-    def refuse_late(self, turn: Turn, seconds: float) -> None:
-        """Refuse an upload that would be answered after its deadline, at the present pace."""
+    def refuse_late(self, turn: Turn, seconds: float) -> float | None:
+        """Refuse an upload that would be answered after its deadline, at the present pace.
+
+        Returns
+        -------
+        How long it is expected to take, where its wait will tell how sure that is.
+        """
         ahead = self._at_work[True] + (0 if turn.is_urgent else self._at_work[False])
-        expected = MARGIN * self._flow.seconds_for(ahead + 1)
-        if ahead >= ALWAYS_LET_IN and expected > seconds:
+        expected = self._flow.seconds_for(ahead + 1)
+        safe = self._doubt.factor * expected
+        if ahead >= ALWAYS_LET_IN and safe > seconds:
             raise DeadlineExceeded(
                 f"{ahead} radiographs go before it, and its deadline comes sooner",
-                retry_after_seconds=expected - seconds,
+                retry_after_seconds=safe - seconds,
             )
+        return expected if expected and ahead >= LEAST_TELLING else None
+
+    def now(self) -> float:
+        """On this door's clock."""
+        return self._clock()
 
     def begin_drain(self) -> None:
         """Accept no new upload from now on."""
@@ -181,6 +200,11 @@ class Admission:
     def _note_answer(self, place: Place) -> None:
         if place.is_at_work:
             self._flow.note_answer(self._clock(), sum(self._at_work.values()) - 1)
+        self._note_wait(place)
+
+    def _note_wait(self, place: Place) -> None:
+        if place.is_at_work and place.expected_seconds is not None:
+            self._doubt.note(self._clock() - place.began, place.expected_seconds)
 
     def _refuse_when_closed_or_full(self, turn: Turn) -> None:
         if self.is_draining:

@@ -16,7 +16,7 @@ from service.answers import NOTICE
 from service.api import notify, predict, status
 from service.api.docs import add_docs
 from service.api.middleware import RequestStory
-from service.api.problems import answer_problem
+from service.api.problems import answer_problem, handle_problem
 from service.core.errors import CxrError
 from service.pacs import PacsOptions, Start, open_inlet
 from service.review.site import add_review, warm_pages
@@ -78,7 +78,7 @@ def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastA
     app.add_middleware(RequestStory)
     app.add_middleware(SecureHeaders, is_https=access.is_https)
     for error in (CxrError, HTTPException, RequestValidationError):
-        app.add_exception_handler(error, answer_problem)
+        app.add_exception_handler(error, handle_problem)
     return app
 
 

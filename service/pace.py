@@ -11,6 +11,17 @@ REMEMBERED_ANSWERS = 64
 
 LEAST_ANSWERS = 16
 
+LEAST_FACTOR = 1.15
+"""Of the expected time: it is a mean, and half of all waits are longer."""
+
+MOST_FACTOR = 2.5
+"""However uneven the pace is, some are let in."""
+
+MEAN_GAIN, DEVIATION_GAIN = 1 / 64, 1 / 32
+"""Of the newest wait; those who wait side by side are late together, so a few tell little."""
+
+DEVIATIONS = 4
+
 
 class Pace:
     """How fast recent batches were, as a lower bound of what more would take.
@@ -58,3 +69,25 @@ class Flow:
         if len(self._answers) < LEAST_ANSWERS:
             return 0.0
         return answers * (self._answers[-1] - self._answers[0]) / (len(self._answers) - 1)
+
+
+class Doubt:
+    """By how much waits may outlast what was expected: the usual error, and four deviations of it.
+
+    What TCP does for its timeouts (Jacobson, SIGCOMM 1988; RFC 6298), with a longer memory.
+    """
+
+    def __init__(self) -> None:
+        self._mean = 1.0
+        self._deviation = (LEAST_FACTOR - 1) / DEVIATIONS
+
+    def note(self, waited_seconds: float, expected_seconds: float) -> None:
+        """Remember how long one waited, or that it gave up by then."""
+        error = waited_seconds / expected_seconds - self._mean
+        self._mean += MEAN_GAIN * error
+        self._deviation += DEVIATION_GAIN * (abs(error) - self._deviation)
+
+    @property
+    def factor(self) -> float:
+        """What an expected time is multiplied with to be safe."""
+        return min(max(self._mean + DEVIATIONS * self._deviation, LEAST_FACTOR), MOST_FACTOR)

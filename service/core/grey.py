@@ -26,7 +26,7 @@ def check_size(rows: int, columns: int, *, max_pixels: int, min_side_px: int) ->
 
 def widen(levels: NDArray[np.uint8]) -> Grey:
     """8-bit grey to full-scale 16 bit, white to white."""
-    return levels.astype(np.uint16) * np.uint16(257)
+    return np.multiply(levels, np.uint16(257), dtype=np.uint16)
 
 
 def grey_from_colour(colour: NDArray[np.uint8]) -> NDArray[np.uint8]:

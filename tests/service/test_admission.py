@@ -4,9 +4,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from service.admission import ALWAYS_LET_IN, Admission
+from service.admission import ALWAYS_LET_IN, LEAST_TELLING, Admission
 from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
-from service.pace import LEAST_ANSWERS
+from service.pace import LEAST_ANSWERS, MOST_FACTOR
 from service.turns import URGENT_PLACES, Turn
 from tests.support.clocks import ManualClock
 
@@ -164,6 +164,42 @@ def test_failed_upload_says_nothing_of_the_pace() -> None:
 
         with pytest.raises(DeadlineExceeded), admission.enter(seconds=10):
             pass
+
+
+def test_late_answers_make_the_door_more_careful() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=LEAST_TELLING + 4)
+        with admission.enter(seconds=28):  # 21 seconds are expected
+            pass
+
+        for _ in range(40):
+            _give_up(admission, clock, after_seconds=40)
+
+        with pytest.raises(DeadlineExceeded), admission.enter(seconds=28):
+            pass
+        with admission.enter(seconds=28 * MOST_FACTOR):
+            pass
+
+
+def test_short_waits_do_not_tell_how_sure_the_pace_is() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=LEAST_TELLING - 4)
+
+        for _ in range(40):
+            _give_up(admission, clock, after_seconds=40)
+
+        with admission.enter(seconds=20):  # 13 seconds are expected
+            pass
+
+
+def _give_up(admission: Admission, clock: ManualClock, *, after_seconds: float) -> None:
+    """An upload that is let in and finds no answer in time."""
+    with suppress(DeadlineExceeded), admission.enter() as place:
+        place.begin_work(1000)
+        clock.advance(after_seconds)
+        raise DeadlineExceeded("late")
 
 
 def test_full_house_has_places_for_urgent_uploads_alone() -> None:
