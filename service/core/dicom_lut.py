@@ -13,6 +13,7 @@ DICOM PS3.3 C.7.6.3.1 (stored words), C.11.1 (modality), C.11.2 (VOI), C.11.6 (p
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +36,7 @@ LARGEST_LEVEL = 1e100
 """Modality units stay far below; larger ones would overflow in the windows."""
 
 _BLOCK_ROWS = 64
-"""Rows looked up at once; the index copy that numpy makes stays in the cache (2.9 ms, not 5.9)."""
+"""Rows counted at once; the copy that numpy makes of them stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,8 @@ def read_window(tags: Tags) -> Window | None:
 
 
 def look_up(words: Words, table: NDArray[np.uint16]) -> Grey:
-    """Replace each word by its entry."""
-    grey = np.empty(words.shape, np.uint16)
-    for row in range(0, words.shape[0], _BLOCK_ROWS):
-        block = slice(row, row + _BLOCK_ROWS)
-        np.take(table, words[block], out=grey[block], mode="clip")
-    return grey
+    """Replace each word by its entry; the table has one for every possible word."""
+    return np.asarray(cv2.LUT(words, table), np.uint16)
 
 
 def to_table(brightness: Levels, *, inverted: bool) -> NDArray[np.uint16]:
