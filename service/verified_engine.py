@@ -4,7 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.core.artifact import Artifact, load_current
 from service.engine.base import Engine
-from service.engine.loading import open_engine
+from service.engine.loading import may_bring_torch, open_engine
 from service.logs import set_up_logs
 from service.settings import Settings, find_model_store, read_settings
 from service.signature import Trust, check_signature
@@ -44,7 +44,8 @@ class HeadStart:
     """Opens the engine of the current version on a thread of its own, from now on.
 
     Compiling a network and proving it takes a second, nearly none of it Python's, and so does
-    importing the web service, which is all Python's.
+    importing the web service, which is all Python's. What would import packages of its own is left
+    to the ordinary way: two threads that import at once can meet half a package.
     """
 
     def __init__(self) -> None:
@@ -57,8 +58,8 @@ class HeadStart:
 
         Returns
         -------
-        None for another artifact, and where it could not be opened: who opens it anew meets the
-        same refusal, and tells it.
+        None for another artifact, and where it was not, or could not be, opened: who opens it anew
+        meets the same refusal, and tells it.
         """
         opening, self._opening = self._opening, None
         if opening is None or opening.exception() is not None:
@@ -70,8 +71,15 @@ class HeadStart:
         return None
 
 
+class _LeftToOthers(Exception):
+    """Not for this thread."""
+
+
 def _open_current() -> tuple[str, Engine]:
     settings = read_settings()
+    engine = settings.engine
+    if may_bring_torch(engine.name, engine.device) or trust_of(settings).is_asked_for:
+        raise _LeftToOthers
     set_up_logs(settings.log_level)
     artifact = load_current(find_model_store(settings.model.store))
     return artifact.digest, open_verified_engine(settings, artifact)

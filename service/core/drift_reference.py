@@ -11,7 +11,7 @@ from typing import Annotated
 from zipfile import BadZipFile
 
 import numpy as np
-import scipy
+import scipy  # its parts are imported where they are used first
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import scipy
+import scipy  # its parts are imported where they are used first
 from numpy.typing import NDArray
 
 from service.core.drift_cusum import Numbers

@@ -112,11 +112,22 @@ def _build_torch(artifact: Artifact, device: str, threads: int) -> Engine:
     return TorchEngine(artifact, device, threads=threads)
 
 
+def may_bring_torch(engine: EngineName, device: str) -> bool:
+    """Whether opening it could import torch."""
+    if engine == "torch" or device.startswith("cuda"):
+        return True
+    return engine == "auto" and device == "auto" and _may_have_gpu()
+
+
+def _may_have_gpu() -> bool:
+    return any(path.exists() for path in GPU_DEVICE_FILES)
+
+
 def has_cuda() -> bool:
     """Whether torch is installed and sees a GPU; it is not imported where none can be."""
     if importlib.util.find_spec("torch") is None:
         return False
-    if not any(path.exists() for path in GPU_DEVICE_FILES):
+    if not _may_have_gpu():
         return False
     from service.engine.torch import sees_gpu  # noqa: PLC0415 - optional, seconds to import
 

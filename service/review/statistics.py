@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # its parts are imported where they are used first: half a second
+import scipy  # its parts are imported where they are used first
 from numpy.typing import NDArray
 
 from service.review.crowds import Places, find_places, widest_gap

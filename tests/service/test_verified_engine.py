@@ -74,6 +74,23 @@ def test_settings_that_are_refused_are_left_to_the_ordinary_way(
     assert HeadStart().take(artifact) is None
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [{"CXR_ENGINE__NAME": "torch"}, {"CXR_ENGINE__DEVICE": "cuda"}, {"CXR_MODEL__PUBLIC_KEY": "k"}],
+)
+def test_what_imports_packages_of_its_own_is_left_to_the_ordinary_way(
+    variables: dict[str, str], site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = load_current(site)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    with capture_logs() as told:
+        assert HeadStart().take(artifact) is None
+
+    assert told == []
+
+
 def test_the_process_opens_one_engine(tiny_store: Path, tmp_path: Path) -> None:
     with running_service(tiny_store, tmp_path) as service:
         assert service.stop(signal.SIGTERM) == 0
