@@ -50,8 +50,8 @@ def main() -> None:
         exact = probabilities(openvino.Core().compile_model(model, "CPU", PRECISE), pictures[half:])
 
         def likeness(compiled: Any, shown: Iterable[Batch]) -> float:
-            """0 where nothing differs, and less the more the worst does."""
-            return -float(np.abs(probabilities(compiled, shown) - exact).max())
+            """1 where nothing differs, and less the more the worst does."""
+            return 1 - float(np.abs(probabilities(compiled, shown) - exact).max())
 
         quantised = nncf.quantize_with_accuracy_control(
             model, calibration, nncf.Dataset(pictures[half:]), likeness,
