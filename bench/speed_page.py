@@ -132,8 +132,11 @@ def _load_promises(found: "Found") -> list[_Promise]:
             what = f"seconds to the first answer, {'warm' if is_warm else 'cold'}"
             promises.append(_at_most(what, statistics.median(starts), 1.0, wanted))
     if len(found.soak) > 1:
-        grown = found.soak[-1].resident_bytes / found.soak[len(found.soak) // 2].resident_bytes
-        promises.append(("memory at the end / half-way", grown, "<= 1.02", grown <= 1.02))
+        # One sample may be a dip: the kernel takes pages back now and then.
+        held, half = [one.resident_bytes for one in found.soak], len(found.soak) // 2
+        grown = max(held[half:]) / max(held[:half])
+        what = "most memory in the second half / in the first"
+        promises.append((what, grown, "<= 1.02", grown <= 1.02))
     return promises
 
 

@@ -106,12 +106,13 @@ def test_starts_are_judged_by_their_median_cold_and_warm() -> None:
     assert found["seconds to the first answer, warm"] == ("2.50", "<= 2", "**no**")
 
 
-def test_memory_is_judged_from_half_way_on() -> None:
-    grown = [Soaked(number, size) for number, size in enumerate((50, 100, 100, 103))]
+def test_memory_that_grows_is_told_and_a_dip_is_not_growth() -> None:
+    name = "most memory in the second half / in the first"
+    grown = [Soaked(number, size) for number, size in enumerate((99, 100, 98, 103))]
+    dipped = [Soaked(number, size) for number, size in enumerate((99, 100, 90, 100))]
 
-    found = promises(Found(soak=grown))
-
-    assert found["memory at the end / half-way"] == ("1.03", "<= 1.02", "**no**")
+    assert promises(Found(soak=grown))[name] == ("1.03", "<= 1.02", "**no**")
+    assert promises(Found(soak=dipped))[name] == ("1.00", "<= 1.02", "yes")
 
 
 def test_views_are_compared_with_one_view() -> None:
