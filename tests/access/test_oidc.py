@@ -19,15 +19,14 @@ from tests.support.identity_provider import (
     missing_provider,
     running_provider,
 )
+from tests.support.programs import needs
 
 CALLBACK = f"{SITE}/sign-in/callback"
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(
-        missing_provider() is not None, reason=f"SIGN-IN IS NOT TESTED: {missing_provider()}"
-    ),
+    needs(missing_provider()),
 ]
 
 

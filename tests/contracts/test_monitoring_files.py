@@ -19,6 +19,7 @@ from tests.support.dashboards import (
     rules,
 )
 from tests.support.monitoring import missing_programs
+from tests.support.programs import needs
 
 RUNBOOK = DEPLOY.parent / "docs/runbook.md"
 SCANNERS = tuple(f"room-{n}" for n in range(32))
@@ -101,10 +102,7 @@ def test_dashboards_have_places_and_ids_of_their_own() -> None:
     ).read_text("utf-8")
 
 
-@pytest.mark.skipif(
-    bool(missing_programs()),
-    reason=f"RULES ARE NOT TESTED: {', '.join(missing_programs())} not installed",
-)
+@needs(", ".join(missing_programs()) or None)
 @pytest.mark.parametrize(
     "command",
     [
@@ -125,6 +123,7 @@ def test_monitoring_programs_accept_the_files(command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@needs(", ".join(missing_programs()) or None)
 def test_expressions_of_panels_parse(tmp_path: Path) -> None:
     lines = [f"      - record: x:{n}\n        expr: {e!r}" for n, e in enumerate(expressions())]
     path = tmp_path / "panels.yml"

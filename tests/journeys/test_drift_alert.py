@@ -27,16 +27,13 @@ from tests.support.monitoring import (
     running_prometheus,
     wait_for,
 )
+from tests.support.programs import needs
 from tests.support.radiographs import dicom_bytes, png_bytes
 from tests.support.runbook import commands_of, run_block
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        bool(missing_programs()),
-        reason=f"MONITORING IS NOT TESTED: {', '.join(missing_programs())} not installed "
-        "(Debian: apt-get install prometheus prometheus-alertmanager)",
-    ),
+    needs(", ".join(missing_programs()) or None),
 ]
 PAGE = Path(__file__).parents[2] / "docs/drift.md"
 SCANNERS = {"STATION-1": "room-1", "STATION-2": "room-2", "Maker|Model 3": "room-3"}

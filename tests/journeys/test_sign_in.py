@@ -16,6 +16,7 @@ from service.settings import RecordSettings
 from tests.support.access import access_on, add_key
 from tests.support.apps import tiny_settings
 from tests.support.identity_provider import CLIENT_SECRET, missing_provider, running_provider
+from tests.support.programs import needs
 from tests.support.radiographs import png_bytes
 from tests.support.simulated import copy_log, read_log
 
@@ -26,10 +27,8 @@ ACTORS = "SELECT kind, actor FROM evidence_log WHERE kind = 'proposal'"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
-    pytest.mark.skipif(
-        missing_provider() is not None, reason=f"SIGN-IN IS NOT TESTED: {missing_provider()}"
-    ),
+    needs(None if CHROMIUM else "Debian's chromium"),
+    needs(missing_provider()),
 ]
 
 

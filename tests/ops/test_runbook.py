@@ -15,7 +15,8 @@ from service.record import load_or_create_key, open_reader
 from tests.support.apps import Service, running_service
 from tests.support.databases import POSTGRESQL, empty_database
 from tests.support.old_logs import write_old_log
-from tests.support.postgresql import find_programs
+from tests.support.postgresql import missing_server
+from tests.support.programs import needs
 from tests.support.radiographs import png_bytes
 from tests.support.record_log import write_rows
 from tests.support.runbook import commands_of, run_block
@@ -93,7 +94,7 @@ def test_site_is_backed_up_and_restored(site: Site) -> None:
     assert restored == told
 
 
-@pytest.mark.skipif(shutil.which("gpg") is None, reason="ENCRYPTION IS NOT TESTED: no gpg")
+@needs(None if shutil.which("gpg") else "gpg")
 def test_encrypted_backup_comes_back(site: Site, keyring: Path) -> None:
     site.variables |= {"GNUPGHOME": str(keyring), "BACKUP_RECIPIENT": RECIPIENT}
     told = site.run("Back up the site", 1)
@@ -159,7 +160,7 @@ def test_log_of_the_release_before_is_upgraded_in_place(tiny_store: Path, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_programs() is None, reason="POSTGRESQL IS NOT TESTED: not installed")
+@needs(missing_server())
 async def test_site_on_postgresql_is_backed_up_and_restored(tmp_path: Path) -> None:
     before, after = empty_database(POSTGRESQL, tmp_path), empty_database(POSTGRESQL, tmp_path)
     with before as old, after as new:

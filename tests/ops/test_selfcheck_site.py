@@ -15,7 +15,8 @@ from service.ops.check_record import check_chains
 from service.ops.check_site import STA_UNSYNC, check_clock, check_disk, check_filesystem
 from service.signature import Trust
 from tests.support.models import build_tiny_artifact
-from tests.support.postgresql import find_programs, server_url
+from tests.support.postgresql import missing_server, server_url
+from tests.support.programs import needs
 from tests.support.record_log import tamper
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -115,7 +116,7 @@ def test_the_kernel_tells_the_state_of_its_clock(site: LogAddress) -> None:
     assert newest.year == 2026
 
 
-@pytest.mark.skipif(find_programs() is None, reason="POSTGRESQL IS NOT TESTED: not installed")
+@needs(missing_server())
 def test_server_that_does_not_sync_fails() -> None:
     told = machine.check_server(server_url())  # the server of the tests is quick and forgets
 

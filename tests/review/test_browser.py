@@ -6,13 +6,14 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.review.conftest import PAGE_NAMES
+from tests.support.programs import needs
 from tests.support.radiographs import png_bytes
 from tests.support.visits import CHROMIUM, VIEWS, Visit
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
+    needs(None if CHROMIUM else "Debian's chromium"),
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.review.conftest import PAGE_NAMES
+from tests.support.programs import needs
 from tests.support.radiographs import png_bytes
 from tests.support.visits import CHROMIUM, Visit
 
@@ -37,7 +38,7 @@ STOP = """() => {
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
+    needs(None if CHROMIUM else "Debian's chromium"),
 ]
 
 

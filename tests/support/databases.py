@@ -8,16 +8,16 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from tests.support.postgresql import find_programs, server_url
+from tests.support.postgresql import missing_server, server_url
+from tests.support.programs import needs
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
-NO_SERVER = "needs PostgreSQL: apt-get install postgresql"
 DATABASES = [
     pytest.param(SQLITE, id=SQLITE),
     pytest.param(
         POSTGRESQL,
         id=POSTGRESQL,
-        marks=pytest.mark.skipif(find_programs() is None, reason=NO_SERVER),
+        marks=needs(missing_server()),
     ),
 ]
 

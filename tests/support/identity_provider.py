@@ -21,9 +21,9 @@ ABORT = re.compile(r'href="([^"]+/abort)"')
 def missing_provider() -> str | None:
     """What keeps the provider from running here; None if nothing does."""
     if NODE is None:
-        return "node is not installed"
+        return "node (Debian's nodejs)"
     if not (FOLDER / "node_modules").is_dir():
-        return "`npm ci` was not run in tests/access/oidc"
+        return "packages of `npm ci` in tests/access/oidc"
     return None
 
 

@@ -11,22 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import pytest
 from pydicom.uid import generate_uid
 
 from tests.support.monitoring import free_port, wait_for
 from tests.support.phantoms import chest_levels
+from tests.support.programs import needs
 from tests.support.radiographs import dicom_bytes
 
 DEPLOY = Path(__file__).parents[2] / "deploy/orthanc"
 PROGRAMS = ("Orthanc", "storescu")
 USER, PASSWORD = "cxr", "only for tests"
 MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
-needs_orthanc = pytest.mark.skipif(
-    bool(MISSING),
-    reason=f"THE WAY IN FROM A PACS IS NOT TESTED: {', '.join(MISSING)} not installed "
-    "(Debian: apt-get install orthanc dcmtk)",
-)
+needs_orthanc = needs(", ".join(MISSING) or None)
 
 
 @dataclass(slots=True)

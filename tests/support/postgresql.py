@@ -29,6 +29,11 @@ def find_programs() -> Path | None:
     return max(found, key=lambda path: int(path.parent.name), default=None)
 
 
+def missing_server() -> str | None:
+    """What to install; None where it is there."""
+    return None if find_programs() else "PostgreSQL (Debian's postgresql)"
+
+
 @cache
 def server_url() -> str:
     """Address of the server, which ends with this process."""
