@@ -147,9 +147,14 @@ def _build_batcher(
 ) -> Batcher:
     return Batcher(
         score=lambda batch_nchw: score_batch(batch_nchw, engine.forward, model.recipe),
-        max_images=settings.batch.max_images,
+        max_images=min(settings.batch.max_images, _gainful(engine, model)),
         max_wait_seconds=settings.batch.max_wait_seconds,
         max_queued=settings.batch.max_queued,
         lanes=engine.lanes,
         on_batch=lambda images, _seconds: metrics.batch_images.observe(images),
     )
+
+
+def _gainful(engine: Engine, model: ServedModel) -> int:
+    """Radiographs that gain from each other's company; each view of one is a picture."""
+    return max(1, engine.company // len(model.recipe.views))

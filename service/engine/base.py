@@ -15,6 +15,8 @@ class Engine(Protocol):
     """What it runs on, for people and metrics: `cpu bf16`, `cuda:0 bf16`."""
     lanes: int
     """How many threads may score at the same time."""
+    company: int
+    """Pictures that gain from being scored in one call; more would only wait for each other."""
 
     def forward(self, batch_nchw: Pixels) -> Outputs:
         """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""

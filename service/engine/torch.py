@@ -55,6 +55,7 @@ class TorchEngine:
 
     name = "torch"
     lanes = 1
+    company = BUCKETS[-1]
 
     def __init__(self, artifact: Artifact, device: str = "cpu", *, threads: int = 0) -> None:
         if threads:
