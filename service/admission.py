@@ -117,8 +117,7 @@ class Admission:
         DeadlineExceeded
             It would be late at the present pace.
         """
-        self._refuse_when_closed_or_full(turn)
-        self.refuse_late(turn, seconds)
+        self.knock(turn, seconds=seconds)
         place = Place(self, turn)
         self.requests += 1
         self._entered += 1
@@ -135,6 +134,17 @@ class Admission:
             self.requests -= 1
             if self.requests == 0:
                 self._idle.set()
+
+    def knock(self, turn: Turn, *, seconds: float) -> None:
+        """Ask whether there is room, and enter not.
+
+        Raises
+        ------
+        ShuttingDown, QueueFull, DeadlineExceeded
+            As `enter`.
+        """
+        self._refuse_when_closed_or_full(turn)
+        self.refuse_late(turn, seconds)
 
     @property
     def is_full(self) -> bool:

@@ -15,6 +15,7 @@ from service.access.options import refuse_open_to_others
 from service.answers import NOTICE
 from service.api import notify, predict, status
 from service.api.docs import add_docs
+from service.api.knock import Knock
 from service.api.middleware import RequestStory
 from service.api.problems import answer_problem, handle_problem
 from service.core.errors import CxrError
@@ -71,6 +72,7 @@ def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastA
     add_docs(app)
     add_review(app, has_sign_in=access.provider is not None)
     app.state.access = access
+    app.add_middleware(Knock)
     app.add_middleware(
         Door, gatekeeper=access.gatekeeper, refuse=answer_problem, public_url=access.public_url,
         has_sign_in=access.provider is not None, body_seconds=settings.intake.body_seconds,

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.background import BackgroundTask
 
 from service.api.dependencies import OpenRuntime
-from service.api.middleware import ClientGone
+from service.api.middleware import PREDICT, ClientGone
 from service.api.problems import DOOR, ShadowMode, documented
 from service.api.schemas import Answer, ShadowAnswer
 from service.api.uploads import FIELD, read_upload
@@ -76,7 +76,7 @@ UPLOAD_PROBLEMS = (
 
 
 @router.post(
-    "/predict",
+    PREDICT,
     response_model=Answer,
     responses={
         202: {"model": ShadowAnswer, "description": "Shadow mode: recorded, and not told."},
