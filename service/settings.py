@@ -62,7 +62,12 @@ class EngineSettings(_Group):
 class BatchSettings(_Group):
     """How radiographs wait for company."""
 
-    max_images: int = Field(16, ge=1, le=256, description="Most radiographs in one call of the engine, if it gains by so many.")
+    max_images: int = Field(
+        16,
+        ge=1,
+        le=256,
+        description="Most radiographs in one call of the engine, if it gains by so many.",
+    )
     max_wait_seconds: float = Field(
         0.0, ge=0, le=5, description="Longest wait for company of one that finds the engine idle."
     )

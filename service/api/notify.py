@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.problems import DOOR, documented
 from service.core.errors import BodyTooLarge
 from service.pacs import Inlet
-from service.pacs.inlet import INSTANCE_BYTES
-from service.pacs.orthanc import INSTANCE
+from service.pacs.names import INSTANCE, INSTANCE_BYTES
 
 router = APIRouter(tags=["radiographs"])
 

@@ -1,7 +1,6 @@
 """Asks one Orthanc over HTTP; whatever it answers is checked before it is believed."""
 
 import asyncio
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,12 +21,10 @@ from service.pacs.failures import (
     Blame,
     PullFailure,
 )
+from service.pacs.names import INSTANCE
 from service.pacs.options import PacsMisconfigured, PacsOptions
 
 M = TypeVar("M", bound=BaseModel)
-
-INSTANCE: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
-"""Orthanc's name of an instance: SHA-1 in five groups. Nothing else ever becomes part of a path."""
 
 NEW_INSTANCE: Final = "NewInstance"
 CONNECT_SECONDS: Final = 5.0

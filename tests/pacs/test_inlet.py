@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from service.core.errors import QueueFull
-from service.pacs.inlet import OpenInlet
+from service.pacs.at_work import OpenInlet
 from service.pacs.off_loop import OffLoop
 from service.pacs.options import PacsMisconfigured, PacsOptions, Start
 from service.pacs.orthanc import open_orthanc
