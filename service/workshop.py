@@ -25,7 +25,7 @@ from service.drift_metrics import DriftMetrics
 from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
 from service.drift_state import STATE
-from service.engine.base import Engine
+from service.engine.base import Engine, radiographs_a_call
 from service.ledger import Ledger
 from service.metrics import Metrics
 from service.pacs.failures import PACS_CODES
@@ -147,14 +147,11 @@ def _build_batcher(
 ) -> Batcher:
     return Batcher(
         score=lambda batch_nchw: score_batch(batch_nchw, engine.forward, model.recipe),
-        max_images=min(settings.batch.max_images, _gainful(engine, model)),
+        max_images=min(
+            settings.batch.max_images, radiographs_a_call(engine, views=len(model.recipe.views))
+        ),
         max_wait_seconds=settings.batch.max_wait_seconds,
         max_queued=settings.batch.max_queued,
         lanes=engine.lanes,
         on_batch=lambda images, _seconds: metrics.batch_images.observe(images),
     )
-
-
-def _gainful(engine: Engine, model: ServedModel) -> int:
-    """Radiographs that gain from each other's company; each view of one is a picture."""
-    return max(1, engine.company // len(model.recipe.views))

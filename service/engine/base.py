@@ -23,3 +23,8 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release the device."""
+
+
+def radiographs_a_call(engine: Engine, *, views: int) -> int:
+    """Radiographs that gain from each other's company; each view of one is a picture."""
+    return max(1, engine.company // views)

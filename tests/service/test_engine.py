@@ -14,7 +14,7 @@ from service.core.inference import Outputs, Scalars, recipe_of, score_batch, sel
 from service.core.precision import Precision
 from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
-from service.engine.base import Engine
+from service.engine.base import Engine, radiographs_a_call
 from service.engine.openvino import OpenVinoEngine
 from service.engine.torch import (
     BUCKETS,
@@ -184,3 +184,10 @@ def test_buckets_cover_every_picture_once_and_in_order(pictures: int) -> None:
     covered = [index for start, count, _ in parts for index in range(start, start + count)]
     assert covered == list(range(pictures))
     assert all(count <= bucket and bucket in BUCKETS for _, count, bucket in parts)
+
+
+@pytest.mark.parametrize(("views", "radiographs"), [(1, 8), (2, 4), (3, 2), (8, 1), (9, 1)])
+def test_views_of_a_radiograph_are_each_a_picture_of_a_call(
+    openvino: OpenVinoEngine, views: int, radiographs: int
+) -> None:
+    assert radiographs_a_call(openvino, views=views) == radiographs
