@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contenders import Contender, running
+from bench.contenders import Running
 from bench.serving import send
 
 DEADLINE_MS = 2000
@@ -37,27 +37,32 @@ class Overloaded:
     sent: int
 
 
+def measure_capacity(server: Running, bodies: Path, seconds: float) -> float:
+    """Answers a second of 32 callers who wait, with the limits of the service as they are."""
+    return send(
+        server, bodies, "--clients", "32", "--seconds", str(seconds), "--warm-seconds", "2"
+    ).per_second
+
+
 def overload(
-    contender: Contender, bodies: Path, *, capacity: float, seconds: float,
+    server: Running, bodies: Path, *, capacity: float, seconds: float,
     factors: Sequence[float] = FACTORS,
 ) -> list[Overloaded]:  # fmt: skip
-    """Every rate in turn, on one server."""
-    probe = next(iter(sorted(bodies.iterdir()))).read_bytes()
+    """Every rate in turn."""
     found = []
-    with running(contender, probe) as server:
-        for factor in factors:
-            rate = factor * capacity
-            report = send(
-                server, bodies, "--rate", str(rate), "--seconds", str(seconds),
-                "--warm-seconds", "4", "--deadline-ms", str(DEADLINE_MS),
-            )  # fmt: skip
-            found.append(
-                Overloaded(
-                    factor=factor, rate=rate, goodput=report.in_time_per_second,
-                    p99_seconds=report.seconds["p99"],
-                    refused=report.statuses.get("503", 0),
-                    refused_p99_seconds=report.early_p99_seconds,
-                    late=report.late, sent=report.sent,
-                )
-            )  # fmt: skip
+    for factor in factors:
+        rate = factor * capacity
+        report = send(
+            server, bodies, "--rate", str(rate), "--seconds", str(seconds),
+            "--warm-seconds", "4", "--deadline-ms", str(DEADLINE_MS),
+        )  # fmt: skip
+        found.append(
+            Overloaded(
+                factor=factor, rate=rate, goodput=report.in_time_per_second,
+                p99_seconds=report.seconds["p99"],
+                refused=report.statuses.get("503", 0),
+                refused_p99_seconds=report.early_p99_seconds,
+                late=report.late, sent=report.sent,
+            )
+        )  # fmt: skip
     return found

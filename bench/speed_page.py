@@ -120,12 +120,19 @@ def _answering(found: Sequence[Measured], name: str, clients: int) -> Measured |
 
 def _load_promises(found: "Found") -> list[_Promise]:
     promises: list[_Promise] = []
-    for one in found.overload:
-        if one.factor == 2.0 and found.capacity:
-            what = "goodput at twice the capacity / peak"
-            promises.append(_at_least(what, one.goodput, found.capacity, 0.95))
-            what = "answers after their deadline, at twice the capacity"
-            promises.append((what, float(one.late), "0", one.late == 0))
+    twice = [one for one in found.overload if one.factor == 2.0]
+    if twice and found.capacities:
+        goodput = statistics.median(one.goodput for one in twice)
+        late = sum(one.late for one in twice)
+        peaks = {
+            "throughput at 32 clients": statistics.median(found.capacities),
+            "highest goodput at any rate": _highest_goodput(found),
+        }
+        for name, peak in peaks.items():
+            what = f"goodput at twice the capacity / {name}"
+            promises.append(_at_least(what, goodput, peak, 0.95))
+        what = "answers after their deadline, at twice the capacity"
+        promises.append((what, float(late), "0", late == 0))
     for is_warm, wanted in ((True, 2.0), (False, 5.0)):
         starts = [one.ready_seconds for one in found.starts if one.is_warm is is_warm]
         if starts:
@@ -187,6 +194,15 @@ def _bounds(found: "Found") -> str:
     return text + table(("images/s", "batch", "decoders", "CPU ms each"), rows)
 
 
+def _highest_goodput(found: "Found") -> float:
+    """By the rate whose median over the rounds is highest."""
+    factors = {one.factor for one in found.overload}
+    return max(
+        statistics.median(one.goodput for one in found.overload if one.factor == factor)
+        for factor in factors
+    )
+
+
 def _overload(found: "Found") -> str:
     if not found.overload:
         return ""
@@ -198,7 +214,11 @@ def _overload(found: "Found") -> str:
     ]  # fmt: skip
     header = ("of capacity", "arrivals/s", "in time/s", "p99 ms", "refused", "refused p99 ms",
               "late", "sent")  # fmt: skip
-    text = f"Capacity: {found.capacity:.1f} images/s at 32 clients. Deadline: 2 s.\n\n"
+    capacities = ", ".join(f"{one:.1f}" for one in found.capacities)
+    text = (
+        f"Capacity: {capacities} images/s at 32 clients, before and after each round. "
+        "Deadline: 2 s.\n\n"
+    )
     return "## More than fits\n\n" + text + table(header, rows)
 
 

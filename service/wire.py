@@ -71,8 +71,10 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """A part of the body; uvicorn would copy it twice where once is not needed."""
         self._unfinished_bytes = 0
+        if not self.cycle.body and not self.cycle.response_complete:
+            self.cycle.body, body = body, b""  # type: ignore[assignment] # copied by += and bytes()
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.contenders import running
 from bench.overload import overload
 from bench.serving import Measured, compare, line_of, middle
 from tests.bench.servers import answering, broken, one_body
@@ -79,7 +80,8 @@ def test_server_that_fails_after_its_start_has_no_throughput(tmp_path: Path) -> 
 def test_refusals_under_overload_are_no_goodput(tmp_path: Path) -> None:
     contender = answering(tmp_path, good=1)
 
-    (found,) = overload(contender, one_body(tmp_path), capacity=100.0, seconds=0.5, factors=(2.0,))
+    with running(contender, b"a picture") as server:
+        (found,) = overload(server, one_body(tmp_path), capacity=100.0, seconds=0.5, factors=(2.0,))
 
     assert (found.factor, found.rate, found.goodput) == (2.0, 200.0, 0.0)
     assert found.refused == found.sent > 0
