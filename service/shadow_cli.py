@@ -4,6 +4,7 @@ import csv
 import getpass
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -80,20 +81,19 @@ def verify(
     """Walk both chains from their first row to their last, and check what was purged."""
     log: LogAddress = context.obj
     signer = _signer(log) if log.key.exists() else None
-    reader = open_reader(context.obj.url)
     noted = _noted(head or [])
-    reports = {
-        table: reader.verify(noted.get(table), table=table, signer=signer) for table in CHAINED
-    }
-    for table, report in reports.items():
-        typer.echo(head_line(table, report.head))
-        with reader.reading() as connection:
-            gap = find_gap(connection, table)
-        if gap is not None:
-            vouched = "not checked without the site key" if signer is None else "signed"
-            name = "" if table is CHAINED[0] else " of evidence"
-            typer.echo(f"rows 1 to {gap.last}{name} were purged ({vouched})")
-    reader.close()
+    with closing(open_reader(context.obj.url)) as reader:
+        reports = {
+            table: reader.verify(noted.get(table), table=table, signer=signer) for table in CHAINED
+        }
+        for table, report in reports.items():
+            typer.echo(head_line(table, report.head))
+            with reader.reading() as connection:
+                gap = find_gap(connection, table)
+            if gap is not None:
+                vouched = "not checked without the site key" if signer is None else "signed"
+                name = "" if table is CHAINED[0] else " of evidence"
+                typer.echo(f"rows 1 to {gap.last}{name} were purged ({vouched})")
     faults = describe_breaks(list(reports.values()))
     forged = check_index(log.url) if has_index and not faults else None
     for fault in (*faults, *filter(None, [forged])):
@@ -160,15 +160,16 @@ def export(
     by: By = "",
 ) -> None:
     """Write the rows out; the export itself is recorded."""
-    reader = open_reader(context.obj.url)
     write = export_csv if file_format is Format.CSV else export_parquet
     first = None if since is None else since.replace(tzinfo=UTC)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with (
+        closing(open_reader(context.obj.url)) as reader,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
         task = progress.add_task("rows", total=reader.count())
         written = write(
             reader, out, since=first, on_progress=lambda rows: progress.advance(task, rows)
         )
-    reader.close()
     body = {"rows": written, "format": file_format.value}
     _append(context.obj, iter([Evidence(kind=Kind.EXPORT, actor=by or _me(), body=body)]))
     typer.echo(f"{written} rows")
@@ -190,10 +191,8 @@ def lookup(
     pseudonym = _signer(context.obj).pseudonymise(kind, value)
     if pseudonym is None:
         raise typer.BadParameter("an empty identifier")
-    reader = open_reader(context.obj.url)
-    with reader.reading() as connection:
+    with closing(open_reader(context.obj.url)) as reader, reader.reading() as connection:
         found = find_by_pseudonym(connection, kind, pseudonym)
-    reader.close()
     body = {"reason": reason, "kind": kind.value, "pseudonym": pseudonym, "matches": len(found)}
     _append(context.obj, iter([Evidence(kind=Kind.LOOKUP, actor=by or _me(), body=body)]))
     for entry_id, received_at in found:

@@ -1,10 +1,9 @@
-"""Two-sided CUSUM over many scalars at once, its run length in theory, and its limits by bootstrap.
+"""Two-sided CUSUM over many scalars at once, and its limits by bootstrap.
 
 Axes: J series side by side, K scalars, T images in time.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +17,6 @@ ALLOWANCE = 0.25
 
 FAMILY_RUN_IMAGES = 10_000
 """Mean images of one scanner between false alarms of all its scalars together (ARL0)."""
-
-OVERSHOOT = 1.166
-"""Siegmund (1985): mean overshoot of a Gaussian walk beyond both of its limits."""
 
 SIMULATED_STREAMS = 1000
 """Fifty for each of twenty references: its quantile is known to 7 % of probability."""
@@ -41,24 +37,6 @@ def step(sums: Numbers, z: Numbers, allowance: float = ALLOWANCE) -> Numbers:
     """
     moved = np.maximum(0.0, sums + np.stack([z - allowance, -z - allowance]))
     return np.where(np.isnan(z), sums, moved)
-
-
-def siegmund_run_length(limit: float, allowance: float, shift: float = 0.0) -> float:
-    """Mean run length of a two-sided CUSUM on independent standard normal numbers.
-
-    References
-    ----------
-    Siegmund, Sequential Analysis (1985); Montgomery, Statistical Quality Control, 9.1.4.
-    """
-    rates = [1 / _one_sided(limit, sign * shift - allowance) for sign in (1, -1)]
-    return 1 / sum(rates)
-
-
-def _one_sided(limit: float, drift: float) -> float:
-    reach = limit + OVERSHOOT
-    if abs(drift) < 1e-9:
-        return reach**2
-    return (math.exp(-2 * drift * reach) + 2 * drift * reach - 1) / (2 * drift**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +129,3 @@ def limits_of(
     streams_of = [family[r::references] for r in range(min(references, len(family)))]
     factors = [np.quantile(found, survive) for found in streams_of]
     return np.asarray(usual * np.quantile(factors, SURE), np.float64)
-
-
-def iterate_sums(z: Numbers, allowance: float = ALLOWANCE) -> Iterator[Numbers]:
-    """(2, ...) sums after each image of a stream (T, ...)."""
-    sums = np.zeros((2, *z.shape[1:]))
-    for now in z:
-        sums = step(sums, now, allowance)
-        yield sums

@@ -81,7 +81,6 @@ class Recorder:
         self._waiting: deque[_Waiting] = deque()
         self._pending = 0
         self._is_closing = False
-        self._failed_rows = 0
         self._last_write_timestamp = 0.0
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -90,11 +89,6 @@ class Recorder:
     def pending(self) -> int:
         """Entries that wait or are being committed."""
         return self._pending
-
-    @property
-    def failed_rows(self) -> int:
-        """Entries that were refused because their transaction failed."""
-        return self._failed_rows
 
     @property
     def last_write_timestamp(self) -> float:
@@ -202,7 +196,6 @@ class Recorder:
         """Refuse exactly these entries; the next transaction starts on a new connection."""
         log.error("record.write_failed", rows=len(batch), error=type(error).__name__)
         self._engine.dispose()
-        self._failed_rows += len(batch)
         self._settle(batch, [RecordUnavailable("the shadow log cannot be written") for _ in batch])
 
     def _settle(self, batch: Sequence[_Waiting], settled: Sequence[Settled]) -> None:

@@ -8,12 +8,14 @@ from bench.drift_detectors import adwin, batch_mean, cusum, kolmogorov_smirnov, 
 from bench.drift_pool import CLEAN, SHIFTS, Pool
 from bench.drift_report import Report, check_bars, write_report
 from bench.drift_streams import Extent
-from service.core.drift_cusum import Numbers, iterate_sums
+from service.core.drift_cusum import Numbers
+from tests.support.cusum import iterate_sums
 from tests.support.drift import measure, small_reference
 
 EXTENT = Extent(
     streams=12, null_images=300, calibration_images=300, usual_images=300, typed=2, controls=3
 )  # fmt: skip
+
 IMAGES, SHOWN = 60, 40
 
 

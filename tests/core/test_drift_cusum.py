@@ -11,12 +11,11 @@ from hypothesis.extra.numpy import arrays
 from service.core.drift_cusum import (
     Numbers,
     find_blocks,
-    iterate_sums,
     limits_of,
-    siegmund_run_length,
     simulate_peaks,
     step,
 )
+from tests.support.cusum import iterate_sums, siegmund_run_length
 
 STREAMS = 1500
 LONGEST = 2500
