@@ -17,9 +17,9 @@ from service.api import notify, predict, status
 from service.api.docs import add_docs
 from service.api.knock import Knock
 from service.api.middleware import RequestStory
-from service.api.problems import answer_problem, handle_problem
 from service.core.errors import CxrError
 from service.pacs import PacsOptions, Start, open_inlet
+from service.review.errors import answer_error, handle_error
 from service.review.site import add_review, warm_pages
 from service.runtime import open_runtime
 from service.settings import PacsSettings, Settings
@@ -74,13 +74,13 @@ def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastA
     app.state.access = access
     app.add_middleware(Knock)
     app.add_middleware(
-        Door, gatekeeper=access.gatekeeper, refuse=answer_problem, public_url=access.public_url,
+        Door, gatekeeper=access.gatekeeper, refuse=answer_error, public_url=access.public_url,
         has_sign_in=access.provider is not None, body_seconds=settings.intake.body_seconds,
     )  # fmt: skip
     app.add_middleware(RequestStory)
     app.add_middleware(SecureHeaders, is_https=access.is_https)
     for error in (CxrError, HTTPException, RequestValidationError):
-        app.add_exception_handler(error, handle_problem)
+        app.add_exception_handler(error, handle_error)
     return app
 
 

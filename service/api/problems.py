@@ -138,11 +138,6 @@ def answer_problem(request: Request, error: Exception) -> Response:
     )
 
 
-async def handle_problem(request: Request, error: Exception) -> Response:
-    """The same for the framework, which would send a plain function to a thread."""
-    return answer_problem(request, error)
-
-
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     """OpenAPI `responses` for these codes: one entry a status, one example a code.
 
