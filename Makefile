@@ -154,7 +154,8 @@ PIP := -m pip --disable-pip-version-check -qq install
 		exit 1; }
 	@echo "Installing $< into $(@D) with $$("$(PYTHON)" --version); some minutes, once"
 	@"$(PYTHON)" -m venv --clear $(@D)
-	@$(@D)/bin/python $(PIP) --require-hashes -r $<
+	@$(@D)/bin/python $(PIP) --require-hashes --no-deps -r $<
+	@$(@D)/bin/python -m pip --disable-pip-version-check check >&2
 	@touch $@
 
 .venv-%/.installed: .venv-%/.locked pyproject.toml

@@ -93,7 +93,7 @@ def test_packages_are_installed_by_hash() -> None:
     installs = re.findall(r"pip install (.+)$", DOCKERFILE, re.MULTILINE)
 
     assert len(installs) == 4
-    assert all("--require-hashes -r" in line or "--no-index" in line for line in installs)
+    assert all("--require-hashes --no-deps -r" in line or "--no-index" in line for line in installs)
 
 
 def test_images_run_as_the_user_that_owns_the_folders(assemble: dict[str, Any]) -> None:
