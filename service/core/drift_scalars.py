@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.core.findings import ABNORMAL, FINDINGS
+from service.core.percentiles import median, percentiles
 from service.core.radiograph import WHITE, Grey, Pixels, Radiograph
 
 Levels = NDArray[np.float32]
 Numbers = NDArray[np.float64]
+Counts = NDArray[np.intp]
 
 SAMPLE_PIXELS = 98_304
 """Whole rows in pairs of neighbours, up to so many pixels: all of a small picture, 48 rows of a
@@ -34,6 +36,9 @@ INPUT_BINS = 1024
 LOWEST_PROBABILITY = 1e-5
 TINY = 1e-6
 PERCENTILES = (1, 5, 50, 95, 99)
+
+COARSE = 256
+"""Groups of as many grey levels; a sum over all 65,536 would be made for five places."""
 
 
 class Stage(StrEnum):
@@ -137,8 +142,9 @@ def measure_input(pixels: Pixels) -> dict[Scalar, float]:
     square = pixels[0]
     steps = _steps(square)
     mean, deviation = (float(found.item()) for found in cv2.meanStdDev(square))
-    counts = cv2.calcHist([square], [0], None, [INPUT_BINS], [0.0, 1.0 + TINY]).ravel()
-    cumulated = np.cumsum(counts, dtype=np.float64)
+    bins = (square * np.float32(INPUT_BINS * (1 - TINY))).astype(np.intp)
+    counts = np.bincount(bins.ravel(), minlength=INPUT_BINS)
+    cumulated = np.cumsum(counts)
     places = np.searchsorted(cumulated, np.array([0.05, 0.5, 0.95]) * cumulated[-1])
     p5, p50, p95 = (places + 0.5) / INPUT_BINS
     return {
@@ -176,27 +182,38 @@ def _recorded_rows(radiograph: Radiograph) -> tuple[int, int]:
 
 def _histogram_scalars(sample: GreySample) -> dict[Scalar, float]:
     levels = sample.rows if sample.recorded is None else sample.rows[sample.recorded]
-    counts = np.bincount(levels.ravel(), minlength=WHITE + 1)
-    cumulated = np.cumsum(counts)
-    total = int(cumulated[-1])
-    places = np.searchsorted(cumulated, [p / 100 * total for p in PERCENTILES])
-    p1, p5, p50, p95, p99 = (place / WHITE for place in places)
-    coarse = counts.reshape(256, 256).sum(axis=1)
-    centres = (np.arange(256) + 0.5) / 256
+    counts = np.bincount(levels.ravel(), minlength=WHITE + 1).reshape(COARSE, COARSE)
+    coarse = counts.sum(axis=1)
+    total = levels.size
+    p1, p5, p50, p95, p99 = (_level_of(p / 100 * total, counts, coarse) for p in PERCENTILES)
+    centres = (np.arange(COARSE) + 0.5) / COARSE
     mean = float(coarse @ centres) / total
     return {
         Scalar.RAW_MEAN: mean,
         Scalar.RAW_SD: math.sqrt(max(0.0, float(coarse @ (centres - mean) ** 2) / total)),
-        Scalar.RAW_P1: float(p1),
-        Scalar.RAW_P5: float(p5),
-        Scalar.RAW_P50: float(p50),
-        Scalar.RAW_P95: float(p95),
-        Scalar.RAW_P99: float(p99),
+        Scalar.RAW_P1: p1,
+        Scalar.RAW_P5: p5,
+        Scalar.RAW_P50: p50,
+        Scalar.RAW_P95: p95,
+        Scalar.RAW_P99: p99,
         Scalar.RAW_ENTROPY: _entropy(coarse),
-        Scalar.RAW_CLIPPED_BLACK: int(cumulated[CLIP_LEVEL]) / total,
-        Scalar.RAW_CLIPPED_WHITE: 1 - int(cumulated[WHITE - CLIP_LEVEL - 1]) / total,
+        Scalar.RAW_CLIPPED_BLACK: int(counts.ravel()[: CLIP_LEVEL + 1].sum()) / total,
+        Scalar.RAW_CLIPPED_WHITE: int(counts.ravel()[WHITE - CLIP_LEVEL :].sum()) / total,
         Scalar.RAW_GREY_LEVELS: math.log2(max(1, int(np.count_nonzero(counts)))),
     }
+
+
+def _level_of(wanted: float, counts: Counts, coarse: Counts) -> float:
+    """The first level that so many pixels do not exceed, 0..1: of its 256, then within them."""
+    group, below = _first_reaching(coarse, wanted)
+    return (COARSE * group + _first_reaching(counts[group], wanted - below)[0]) / WHITE
+
+
+def _first_reaching(counts: Counts, wanted: float) -> tuple[int, int]:
+    """Place at which the cumulated counts reach a number, and what they are before it."""
+    cumulated = np.cumsum(counts)
+    place = int(np.searchsorted(cumulated, wanted))
+    return place, int(cumulated[place - 1]) if place else 0
 
 
 def _texture_scalars(sample: GreySample) -> dict[Scalar, float]:
@@ -233,14 +250,13 @@ def _noise(steps: Levels, recorded: NDArray[np.bool_] | None, deviation: float) 
         inside = recorded[0::2, 1:] & recorded[0::2, :-1] & recorded[1::2, 1:] & recorded[1::2, :-1]
         checker = checker[inside]
     sparse = checker.ravel()[:: max(1, checker.size // 8192)]
-    return float(np.median(sparse)) * 1.4826 / 2 / max(deviation, TINY) if sparse.size else 0.0
+    return median(sparse) * 1.4826 / 2 / max(deviation, TINY) if sparse.size else 0.0
 
 
 def _stripes(rows: Levels) -> float:
     """Largest jump of the column profile against its usual one, in decades: dead columns."""
     jumps = np.abs(np.diff(_mean_row(rows), n=2))
-    usual = float(np.median(jumps))
-    return math.log10((float(jumps.max()) + TINY) / (usual + TINY)) if jumps.size else 0.0
+    return math.log10((float(jumps.max()) + TINY) / (median(jumps) + TINY)) if jumps.size else 0.0
 
 
 def _blocks(steps: Levels) -> float:
@@ -252,7 +268,8 @@ def _blocks(steps: Levels) -> float:
 
 def _mean_row(rows: Levels) -> Numbers:
     """(R, W) -> (W,)."""
-    return np.asarray(cv2.reduce(rows, 0, cv2.REDUCE_AVG), np.float64).ravel()
+    share = np.full(len(rows), 1 / len(rows), np.float32)
+    return np.asarray(share @ rows, np.float64)
 
 
 def _border_ratio(rows: Grey) -> float:
@@ -269,8 +286,8 @@ def _inner_ratio(is_bright: NDArray[np.bool_]) -> float:
 
 def _polarity(rows: Grey) -> float:
     """Mediastinum minus lungs, in ranges of the picture; a negative has the other sign."""
-    small = cv2.resize(rows, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float64)
-    low, high = np.percentile(small, (5, 95))
+    small = cv2.resize(rows, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low, high = percentiles(small, 5, 95)
     lungs = (small[8:20, 6:12].mean() + small[8:20, 20:26].mean()) / 2
     return float(small[8:28, 14:18].mean() - lungs) / max(float(high - low), 1.0)
 

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.area_average import average_areas
+from service.core.percentiles import percentiles
 from service.core.radiograph import WHITE, Grey, Pixels, Radiograph
 
 MIN_KEPT_RATIO = 0.5
 """A trim that would keep less than half of a side is not a border; it is left alone."""
+
+LINES_A_LOOK = 16
+"""Rows or columns looked at in one step from the edge; most pictures have no more of a border."""
 
 
 class PreprocessSpec(BaseModel):
@@ -77,10 +81,9 @@ def _recorded_box(radiograph: Radiograph) -> tuple[slice, slice]:
 
 def _trimmed_box(grey: Grey, level_ratio: float) -> tuple[slice, slice]:
     """Drop outer rows and columns that hold nothing brighter than the darkest few per cent."""
-    row_peaks, column_peaks = grey.max(axis=1), grey.max(axis=0)
-    darkest, brightest = int(grey.min()), int(row_peaks.max())
+    darkest, brightest, *_ = cv2.minMaxLoc(grey)
     level = darkest + level_ratio * (brightest - darkest)
-    return slice(*_inner_span(row_peaks, level)), slice(*_inner_span(column_peaks, level))
+    return _inner_span(grey, level), _inner_span(grey.T, level)
 
 
 def _within(outer: slice, inner: slice) -> slice:
@@ -88,14 +91,20 @@ def _within(outer: slice, inner: slice) -> slice:
     return slice(outer.start + inner.start, outer.start + inner.stop)
 
 
-def _inner_span(peaks: NDArray[np.uint16], level: float) -> tuple[int, int]:
-    """First and one-past-last index above `level`, or the whole side when too little would stay."""
-    bright = np.flatnonzero(peaks > level)
-    whole = (0, int(peaks.size))
-    if bright.size == 0:
-        return whole
-    span = (int(bright[0]), int(bright[-1]) + 1)
-    return span if span[1] - span[0] >= MIN_KEPT_RATIO * peaks.size else whole
+def _inner_span(lines: Grey, level: float) -> slice:
+    """From the first to the last line with a level above, or all when too little would stay."""
+    count = len(lines)
+    first, last = _first_bright(lines, level), count - _first_bright(lines[::-1], level)
+    return slice(first, last) if last - first >= MIN_KEPT_RATIO * count else slice(0, count)
+
+
+def _first_bright(lines: Grey, level: float) -> int:
+    """Index of the first line with a level above; their number where none has one."""
+    for start in range(0, len(lines), LINES_A_LOOK):
+        bright = np.flatnonzero(lines[start : start + LINES_A_LOOK].max(axis=1) > level)
+        if bright.size:
+            return start + int(bright[0])
+    return len(lines)
 
 
 def _resize_square(grey: Grey, side_px: int) -> NDArray[np.float32]:
@@ -111,7 +120,7 @@ def _resize_square(grey: Grey, side_px: int) -> NDArray[np.float32]:
 
 def _stretch(square: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
     """Map the two percentiles to 0 and 1 and clip."""
-    black, white = np.percentile(square, (low, high))
+    black, white = percentiles(square, low, high)
     if white - black < 1.0 / WHITE:
         return np.zeros_like(square)
     stretched = (square - np.float32(black)) * np.float32(1.0 / (white - black))
