@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bench.speed_bodies import read_bodies
 from service.core.area_average import average_areas
+from service.engine.rewrites import rewrite
 
 Square = NDArray[np.float32]
 BATCHES = (1, 4, 8)
@@ -52,6 +53,7 @@ def compile_network(onnx: Path, batch: int, side_px: int) -> Any:
     core = openvino.Core()
     model = core.read_model(onnx)
     model.reshape({"pixels": [batch, 1, side_px, side_px]})
+    rewrite(model)
     return core.compile_model(
         model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "ENABLE_CPU_PINNING": False}
     )

@@ -29,6 +29,7 @@ from service.core.errors import ArtifactInvalid
 from service.core.inference import Outputs, Scalars
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
+from service.engine.rewrites import rewrite
 
 INPUT, LOGITS, MAPS, FEATURES = "pixels", "logits", "maps", "features"
 CAPABILITIES = {Precision.BF16: "BF16", Precision.F32: "FP32"}
@@ -74,6 +75,7 @@ class OpenVinoEngine:
         try:
             model = core.read_model(artifact.files[ONNX], b"")
             model.reshape({INPUT: [1, 1, side_px, side_px]})
+            rewrite(model)
             compiled = core.compile_model(model, "CPU", options)
             alone = core.compile_model(model, "CPU", options | SPREAD)
             self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
