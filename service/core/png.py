@@ -20,6 +20,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from service.core.png_stored import store_rows
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIGNATURE_BYTES = 8
 HEADER_END = 29
@@ -55,7 +57,8 @@ def decode_plain(body: bytes, *, max_pixels: int, min_side_px: int) -> Levels | 
     if min(width, height) < min_side_px or width * height > max_pixels:
         return None
     try:
-        levels: Levels = imagecodecs.png_decode(body)
+        stored = store_rows(body, width * depth // 8, height)
+        levels: Levels = imagecodecs.png_decode(stored)
     except (RuntimeError, ValueError):
         return None
     expected = np.uint8 if depth == 8 else np.uint16

@@ -4,7 +4,7 @@ Tags decide where there are any; a PNG or JPEG is checked for content alone. An 
 intended use is never called normal, so doubt becomes a caution, and certainty a refusal.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -176,5 +176,5 @@ def _check_content(radiograph: Radiograph) -> None:
         raise NotEvaluated("IMAGE_BLANK", "the picture holds noise and no anatomy")
 
 
-def _deviation(levels: NDArray[np.float32]) -> float:
+def _deviation(levels: NDArray[Any]) -> float:
     return float(cv2.meanStdDev(levels)[1].item())

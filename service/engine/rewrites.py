@@ -15,8 +15,9 @@ from typing import Any, Final
 from openvino import Model, Output
 from openvino import opset13 as ops
 
-POINTWISE: Final = {"strides": [1, 1], "dilations": [1, 1], "pads_begin": [0, 0], "pads_end": [0, 0]}
-UNPADDED: Final = {"pads_begin": [0, 0], "pads_end": [0, 0], "rounding_type": "floor"}
+NO_PADS: Final = {"pads_begin": [0, 0], "pads_end": [0, 0]}
+POINTWISE: Final = {"strides": [1, 1], "dilations": [1, 1], **NO_PADS}
+UNPADDED: Final = {"rounding_type": "floor", **NO_PADS}
 CHANNELS_AXIS: Final = 1
 
 Key = tuple[tuple[str, int], ...]
