@@ -188,8 +188,9 @@ def _bounds(found: "Found") -> str:
         for one in found.bounds
     ]  # fmt: skip
     text = (
-        "## The bound\n\nDecode (libpng), resize and network alone, without a server, in the best "
-        "of six combinations of batch and decoding threads; measured between the rounds.\n\n"
+        "## The bound\n\nDecode, resize and network alone, without a server: the service's own "
+        "decoder, the network as the service rewrites it, the best of six combinations of batch "
+        "and decoding threads; measured between the rounds.\n\n"
     )
     return text + table(("images/s", "batch", "decoders", "CPU ms each"), rows)
 

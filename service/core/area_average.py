@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 Levels = NDArray[np.float32]
 
-BAND = 4
+ROW_BAND = 4
 """New rows of one product: more would multiply with ever more zeros."""
+
+COLUMN_BAND = 16
+"""New columns of one product: of so few rows, small products cost more than zeros."""
 
 MOST_PRODUCTS = 1 << 18
 """Multiplications of one product: OpenBLAS takes its small kernels and no thread of its own."""
@@ -41,33 +44,33 @@ def average_areas(levels: NDArray[Any], rows: int, columns: int) -> Levels:
     """
     height, width = levels.shape
     flat = np.empty((rows, width), np.float32)
-    for band in _bands(height, rows):
+    for band in _bands(height, rows, ROW_BAND):
         step = max(1, MOST_PRODUCTS // band.weights.size)
         for first in range(0, width, step):
             part = slice(first, first + step)
             covered = levels[band.old, part].astype(np.float32)
             np.matmul(band.weights, covered, out=flat[band.new, part])
     averaged = np.empty((rows, columns), np.float32)
-    for band in _bands(width, columns):
+    for band in _bands(width, columns, COLUMN_BAND):
         np.matmul(flat[:, band.old], band.weights.T, out=averaged[:, band.new])
     return averaged
 
 
 @lru_cache(maxsize=64)
-def _bands(old: int, new: int) -> tuple[_Band, ...]:
-    """A band for every `BAND` new rows."""
-    return tuple(_band(old, new, first) for first in range(0, new, BAND))
+def _bands(old: int, new: int, size: int) -> tuple[_Band, ...]:
+    """One for each so many new rows."""
+    return tuple(_band(old, new, range(new)[start : start + size]) for start in range(0, new, size))
 
 
-def _band(old: int, new: int, first: int) -> _Band:
-    rows = np.arange(first, min(first + BAND, new))[:, np.newaxis]
+def _band(old: int, new: int, span: range) -> _Band:
+    rows = np.asarray(span)[:, np.newaxis]
     # In whole numbers, so that an edge between two rows falls on neither of them.
     begin, end = rows * old, (rows + 1) * old
     covered = np.arange(int(begin[0, 0]) // new, -(-int(end[-1, 0]) // new))
     shares = np.minimum(end, (covered + 1) * new) - np.maximum(begin, covered * new)
     weights = np.clip(shares, 0, None) / old
     return _Band(
-        slice(first, first + len(rows)),
+        slice(span.start, span.stop),
         slice(int(covered[0]), int(covered[-1]) + 1),
         weights.astype(np.float32),
     )
