@@ -1,8 +1,8 @@
 """The bound: what these cores can do at most with these bodies, without any service around it.
 
 One process decodes, resizes and scores, and does nothing else: no HTTP, no digest, no check, no
-record; with the service's own decoder and the network as the service rewrites it. Decoding threads and inference share the cores in the combination that was fastest; the
-libraries are the fastest of those that the service may use.
+record. It has the service's own decoder, and the network as the service rewrites it. Decoding
+threads and inference share the cores in the combination that was fastest.
 
 `python -m bench.bound MODEL.onnx --bodies FOLDER` prints images per second as JSON.
 """

@@ -25,6 +25,7 @@ from service.batch import Batch, Scored, Waiting
 from service.batch_scoring import Outcome, ScoreBatch, score_each
 from service.core.errors import DeadlineExceeded, EngineFailed, QueueFull, ShuttingDown
 from service.core.radiograph import Pixels
+from service.courtesy import give_way
 from service.logs import describe_error
 from service.pace import Pace
 from service.turns import ANYBODY, URGENT_PLACES, Turn, Turns
@@ -74,7 +75,9 @@ class Batcher:
         self._on_batch = on_batch
         self._clock = clock
         self._lanes = lanes
-        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="engine")
+        self._threads = ThreadPoolExecutor(
+            lanes, thread_name_prefix="engine", initializer=give_way
+        )
         self._pace = Pace(max_images)
         self._changed = asyncio.Event()
         self._waiting = Turns[Waiting]()

@@ -85,10 +85,10 @@ class Case:
     reason: str | None = None
     priority: Priority | None = None
 
-    def stamp_input(self) -> None:
-        """Note what the bytes are, before anything is decoded."""
+    def stamp_input(self, digest: str) -> None:
+        """Note what the bytes are, whether they can be decoded or not."""
         self.file_format = sniff(self.body)
-        self.input_digest = digest_of(self.body)
+        self.input_digest = digest
 
     def identify(self, radiograph: Radiograph, scanner: str) -> None:
         """Keep what the tags say; what has a SOP instance is known again by its grey levels."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
+from service.courtesy import give_way
 from service.turns import ANYBODY, Turn, Turns
 
 T = TypeVar("T")
@@ -26,7 +27,9 @@ class Decoders:
     """
 
     def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._threads = ThreadPoolExecutor(
+            threads, thread_name_prefix="decode", initializer=give_way
+        )
         self._free = threads
         self._begun: deque[asyncio.Future[None]] = deque()
         self._new = Turns[asyncio.Future[None]]()
@@ -55,6 +58,17 @@ class Decoders:
         job.add_done_callback(self._release)
         # A caller that leaves cannot stop the thread, and the thread is not free before it is done.
         return await asyncio.shield(job)
+
+    def beside(self, work: Callable[[], T]) -> Callable[[], T]:
+        """Begin on an idle thread, if there is one, and return what waits for the result.
+
+        Called by work that runs here: a radiograph that is alone has its parts done side by side,
+        and one of many does them one after the other, when it asks for them.
+        """
+        if not self._free:
+            return work
+        begun = self._threads.submit(work)
+        return lambda: work() if begun.cancel() else begun.result()
 
     def close(self) -> None:
         """Let the threads end; what is at work is finished, blocking the caller."""

@@ -23,6 +23,7 @@ from service.core.drift_scalars import (
     measure_scores,
 )
 from service.core.radiograph import DicomContext
+from service.courtesy import give_way
 from service.drift_metrics import DevicePart, DriftMetrics, ScalarState
 from service.drift_sighting import NOTHING, Comparison, Sighting
 from service.drift_state import DriftState, ScannerState, load_state, save_state
@@ -135,6 +136,7 @@ class DriftMonitor:
             self._thread.join()
 
     def _work(self) -> None:
+        give_way()
         while (item := self._next()) is not None:
             try:
                 if isinstance(item, Sighting):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from service.answers import Answers, Body, by_finding
 from service.batcher import Batcher
 from service.case import Case, ServedModel
+from service.core.artifact import digest_of
 from service.core.attention import Overlay, draw_backdrop, overlay_attention
 from service.core.drift_scalars import sample_radiograph
 from service.core.errors import DeadlineExceeded, NotEvaluated, ReplayConflict
@@ -150,17 +151,24 @@ class Pipeline:
 
     def _read(self, case: Case) -> Radiograph:
         """Bytes -> Radiograph, with all that identifies it."""
-        case.stamp_input()
-        with case.step("read", self._clock):
-            radiograph = read_radiograph(case.body, self._limits)
+        digest = self._decoders.beside(lambda: digest_of(case.body))
+        try:
+            with case.step("read", self._clock):
+                radiograph = read_radiograph(case.body, self._limits)
+        finally:
+            case.stamp_input(digest())
         case.identify(radiograph, self._scanners.alias_of(radiograph.dicom))
         return radiograph
 
     def _prepare(self, case: Case, radiograph: Radiograph) -> Pixels:
         """Radiograph -> Pixels, if it is inside the intended use."""
+        pixels = self._decoders.beside(lambda: self._preprocess(case, radiograph))
         case.sample = sample_radiograph(radiograph)
         with case.step("scope", self._clock):
             case.cautions += check_scope(radiograph, self._model.intended_use)
+        return pixels()
+
+    def _preprocess(self, case: Case, radiograph: Radiograph) -> Pixels:
         with case.step("preprocess", self._clock):
             return preprocess(radiograph, self._model.recipe.preprocess)
 

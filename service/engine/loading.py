@@ -11,6 +11,7 @@ from service.core.artifact import GOLDEN, Artifact
 from service.core.errors import CxrError, SelfTestFailed
 from service.core.inference import Forward, Outputs, self_test
 from service.core.radiograph import Pixels
+from service.courtesy import giving_way
 from service.engine.base import Engine
 from service.engine.openvino import OpenVinoEngine
 
@@ -58,12 +59,13 @@ def open_engine(
     EngineUnavailable
         The machine lacks what was asked for.
     """
-    opened = _build(artifact, engine, device, threads, cache_dir)
-    try:
-        difference = _prove(artifact, opened)
-    except BaseException:
-        opened.close()
-        raise
+    with giving_way():  # the threads of an engine start while it is built and proven
+        opened = _build(artifact, engine, device, threads, cache_dir)
+        try:
+            difference = _prove(artifact, opened)
+        except BaseException:
+            opened.close()
+            raise
     log.info("engine.opened", engine=opened.name, device=opened.device, difference=difference)
     return opened
 

@@ -1,6 +1,7 @@
 """Who waits for a decoding thread is served by turns, and nobody who leaves keeps one."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -117,3 +118,47 @@ async def test_failure_of_the_work_reaches_its_caller_and_frees_the_thread(
         await decoders.run(lambda: 1 // 0)
 
     assert await decoders.run(lambda: "next") == "next"
+
+
+async def test_parts_of_a_radiograph_that_is_alone_are_done_side_by_side() -> None:
+    decoders = Decoders(2)
+
+    def meet() -> tuple[int, int]:
+        """Neither part could end without the other."""
+        both = threading.Barrier(2, timeout=10)
+        other = decoders.beside(both.wait)
+        return both.wait(), other()
+
+    assert sorted(await decoders.run(meet)) == [0, 1]
+    decoders.close()
+
+
+async def test_part_is_done_when_asked_for_where_no_thread_is_idle(decoders: Decoders) -> None:
+    def do_both() -> tuple[bool, bool]:
+        part = decoders.beside(threading.get_ident)
+        return part() == threading.get_ident(), part() == threading.get_ident()
+
+    assert await decoders.run(do_both) == (True, True)
+
+
+async def test_part_that_no_thread_came_to_is_taken_back() -> None:
+    decoders, is_over = Decoders(2), threading.Event()
+
+    def do_both() -> bool:
+        first = decoders.beside(lambda: is_over.wait(10))
+        second = decoders.beside(threading.get_ident)
+        is_mine = second() == threading.get_ident()
+        is_over.set()
+        return is_mine and first()
+
+    assert await decoders.run(do_both)
+    decoders.close()
+
+
+async def test_failure_of_a_part_is_that_of_who_asks_for_it() -> None:
+    decoders = Decoders(2)
+
+    with pytest.raises(ZeroDivisionError):
+        await decoders.run(lambda: decoders.beside(lambda: 1 // 0)())
+
+    decoders.close()
