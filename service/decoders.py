@@ -63,7 +63,8 @@ class Decoders:
         """Begin on an idle thread, if there is one, and return what waits for the result.
 
         Called by work that runs here: a radiograph that is alone has its parts done side by side,
-        and one of many does them one after the other, when it asks for them.
+        and one of many does them one after the other, when it asks for them. It pays for parts
+        that let go of the interpreter; those of many short steps only get in each other's way.
         """
         if not self._free:
             return work

@@ -162,13 +162,9 @@ class Pipeline:
 
     def _prepare(self, case: Case, radiograph: Radiograph) -> Pixels:
         """Radiograph -> Pixels, if it is inside the intended use."""
-        pixels = self._decoders.beside(lambda: self._preprocess(case, radiograph))
         case.sample = sample_radiograph(radiograph)
         with case.step("scope", self._clock):
             case.cautions += check_scope(radiograph, self._model.intended_use)
-        return pixels()
-
-    def _preprocess(self, case: Case, radiograph: Radiograph) -> Pixels:
         with case.step("preprocess", self._clock):
             return preprocess(radiograph, self._model.recipe.preprocess)
 

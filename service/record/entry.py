@@ -1,15 +1,18 @@
 """One request as the shadow log keeps it: pseudonyms, digests, scores; never a name or a pixel."""
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from service.core.radiograph import FileFormat
 from service.core.triage import Flag, Priority, ReviewReason
+from service.record.randomness import RandomSupply
+
+RANDOM: Final = RandomSupply()
 
 
 class Mode(StrEnum):
@@ -148,7 +151,7 @@ def age_band_of(age_years: float | None) -> str | None:
 
 
 def new_id(
-    clock_ns: Callable[[], int] = time.time_ns, random_bytes: Callable[[int], bytes] = os.urandom
+    clock_ns: Callable[[], int] = time.time_ns, random_bytes: Callable[[int], bytes] = RANDOM.take
 ) -> str:
     """Make a UUIDv7: sorts by time to the millisecond, and tells nothing else.
 
