@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from bench.speed_model import SIDE_PX, open_store
 from service.core.artifact import ONNX, Artifact, load_current
+from service.engine.rewrites import rewrite
 from service.engine.torch import load_network
 
 Batch = NDArray[np.float32]
@@ -39,15 +41,16 @@ class Speed:
 
 def engines_of(artifact: Artifact) -> dict[str, Callable[[int], Forward]]:
     """Each engine by name, opened for a batch size."""
-    found: dict[str, Callable[[int], Forward]] = {
-        "OpenVINO fp32, one batch": lambda n: _openvino_whole(artifact, n, "f32"),
-        "OpenVINO bf16, one batch": lambda n: _openvino_whole(artifact, n, "bf16"),
-        "OpenVINO bf16, a stream a core": lambda n: _openvino_streams(artifact, n, "bf16"),
-        "PyTorch fp32, eager": lambda n: _torch(artifact, torch.float32),
-        "PyTorch bf16, eager": lambda n: _torch(artifact, torch.bfloat16),
-    }
+    found: dict[str, Callable[[int], Forward]] = {}
+    for name, hint, dtype in _formats():
+        found[f"OpenVINO {name}, one batch"] = partial(_openvino_whole, artifact, hint)
+        found[f"OpenVINO {name}, a stream a core"] = partial(_openvino_streams, artifact, hint)
+        found[f"OpenVINO {name}, rewritten"] = partial(
+            _openvino_streams, artifact, hint, is_rewritten=True
+        )
+        found[f"PyTorch {name}, eager"] = partial(_torch, artifact, dtype)
     if importlib.util.find_spec("onnxruntime") is not None:
-        found["ONNX Runtime fp32"] = lambda n: _onnxruntime(artifact)
+        found["ONNX Runtime fp32"] = lambda batch: _onnxruntime(artifact)
     return found
 
 
@@ -75,10 +78,21 @@ def measure(
     ]
 
 
-def _compile(artifact: Artifact, batch: int, precision: str, hint: str) -> Any:
+def _formats() -> list[tuple[str, str, torch.dtype]]:
+    """Number formats that this CPU computes in; others it would only imitate."""
+    formats = [("fp32", "f32", torch.float32), ("bf16", "bf16", torch.bfloat16)]
+    can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return formats if "BF16" in can else formats[:1]
+
+
+def _compile(
+    artifact: Artifact, batch: int, precision: str, hint: str, is_rewritten: bool = False
+) -> Any:
     core = openvino.Core()
     model = core.read_model(artifact.files[ONNX], b"")
     model.reshape({"pixels": [batch, 1, SIDE_PX, SIDE_PX]})
+    if is_rewritten:
+        rewrite(model)
     options = {
         "PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision,
         "ENABLE_CPU_PINNING": False,
@@ -86,14 +100,18 @@ def _compile(artifact: Artifact, batch: int, precision: str, hint: str) -> Any:
     return core.compile_model(model, "CPU", options)
 
 
-def _openvino_whole(artifact: Artifact, batch: int, precision: str) -> Forward:
+def _openvino_whole(artifact: Artifact, precision: str, batch: int) -> Forward:
     request = _compile(artifact, batch, precision, "LATENCY").create_infer_request()
     return lambda pixels: request.infer({"pixels": pixels})
 
 
-def _openvino_streams(artifact: Artifact, batch: int, precision: str) -> Forward:
-    """One picture a stream, as the service does it."""
-    queue = openvino.AsyncInferQueue(_compile(artifact, 1, precision, "THROUGHPUT"))
+def _openvino_streams(
+    artifact: Artifact, precision: str, batch: int, *, is_rewritten: bool = False
+) -> Forward:
+    """One picture a stream; as the service does it, when it is rewritten too."""
+    queue = openvino.AsyncInferQueue(
+        _compile(artifact, 1, precision, "THROUGHPUT", is_rewritten=is_rewritten)
+    )
 
     def forward(pixels: Batch) -> None:
         for index in range(batch):
@@ -103,7 +121,7 @@ def _openvino_streams(artifact: Artifact, batch: int, precision: str) -> Forward
     return forward
 
 
-def _torch(artifact: Artifact, dtype: torch.dtype) -> Forward:
+def _torch(artifact: Artifact, dtype: torch.dtype, batch: int) -> Forward:
     network = load_network(artifact)
 
     def forward(pixels: Batch) -> None:
@@ -111,7 +129,7 @@ def _torch(artifact: Artifact, dtype: torch.dtype) -> Forward:
             torch.inference_mode(),
             torch.autocast("cpu", dtype, enabled=dtype is not torch.float32),
         ):
-            network(torch.from_numpy(pixels))
+            network(torch.from_numpy(pixels[:batch]))
 
     return forward
 

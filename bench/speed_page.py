@@ -4,12 +4,13 @@ import math
 import platform
 import statistics
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.serving import CLIENTS, Measured, middle
+from bench.tables import Cells, table
 
 if TYPE_CHECKING:
     from bench.speed import Found
@@ -27,8 +28,6 @@ upload.
 `by CPU` is what all cores would give if the server had them to itself: cores over CPU time of an
 answer. It is fair on a machine that has other work too, as throughput is not.
 """
-
-Cells = Sequence[str]
 
 
 def write_page(found: "Found", ours: str) -> str:
@@ -62,12 +61,6 @@ def least_cpu(found: Sequence[Measured], engine: str, clients: int) -> float:
     """Least CPU time that a peer with this engine takes for an answer; 0 where none answered."""
     costs = (one.cpu_seconds_each for one in _peers(found, engine, clients))
     return min(costs, default=0.0)
-
-
-def table(header: Cells, rows: Iterable[Cells]) -> str:
-    """Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
 def _promises(found: "Found", ours: str) -> str:

@@ -75,9 +75,7 @@ class Batcher:
         self._on_batch = on_batch
         self._clock = clock
         self._lanes = lanes
-        self._threads = ThreadPoolExecutor(
-            lanes, thread_name_prefix="engine", initializer=give_way
-        )
+        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="engine", initializer=give_way)
         self._pace = Pace(max_images)
         self._changed = asyncio.Event()
         self._waiting = Turns[Waiting]()

@@ -1,13 +1,14 @@
 """The CUDA engine, and on a CPU the fp32 reference that every other engine is checked against.
 
-On CUDA the backbone runs in bf16 and channels-last, and one CUDA graph is recorded for each bucket
-of pictures, so that a small batch is not slowed by the launch of some hundred kernels. The head
-stays fp32: rounding a logit to bf16 would move a probability.
+On CUDA the backbone runs in bf16 and channels-last, as recorded graphs in several lanes
+(`engine.cuda`). The head stays fp32: rounding a logit to bf16 would move a probability.
 
 Axes: M pictures, S side, F findings, h x w feature map, D features.
 """
 
-from collections.abc import Callable, Iterator
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -23,18 +24,7 @@ from service.core.inference import Outputs
 from service.core.network import Architecture, TriageNetwork, build_network
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
-
-BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-"""Pictures of each recorded graph; 16 radiographs with 4 views fill the largest."""
-
-Tensors = tuple[Tensor, Tensor, Tensor]
-"""Logits (M, F), maps (M, F, h, w), features (M, D)."""
-
-Run = Callable[[Tensor], Tensors]
-"""(M, 1, S, S) on the device -> outputs there."""
-
-WARM_UP_RUNS = 3
-"""Before a graph is recorded, as its documentation asks: libraries allocate on first use."""
+from service.engine.cuda import BUCKETS, LANES, CudaLane, Run, Tensors
 
 
 class TorchEngine:
@@ -54,7 +44,6 @@ class TorchEngine:
     """
 
     name = "torch"
-    lanes = 1
     company = BUCKETS[-1]
 
     def __init__(self, artifact: Artifact, device: str = "cpu", *, threads: int = 0) -> None:
@@ -64,38 +53,43 @@ class TorchEngine:
         network = load_network(artifact).to(self._device)
         side_px = artifact.manifest.preprocess.side_px
         precision = choose_precision(artifact, self._device)
-        self._graphs: dict[int, _Graph] = {}
+        self._idle: queue.SimpleQueue[CudaLane] = queue.SimpleQueue()
+        self.lanes = 1
         if self._device.type == "cuda":
-            self._graphs = _record_graphs(_choose_run(network, precision), side_px, self._device)
+            self.lanes = LANES
+            run = choose_run(network, precision)
+            for _ in range(LANES):
+                self._idle.put(CudaLane(run, side_px, self._device))
         self._network: TriageNetwork | None = network
         self.device = f"{device} {precision}"
 
     def forward(self, batch_nchw: Pixels) -> Outputs:
         """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
+        if self._network is None:
+            raise RuntimeError("the engine is closed")
         pixels = torch.from_numpy(np.ascontiguousarray(batch_nchw, np.float32))
-        with torch.inference_mode():
-            tensors = self._replay(pixels) if self._graphs else self._run(pixels)
+        if self._device.type == "cuda":
+            with self._lane() as lane:
+                tensors = lane.score(pixels)
+        else:
+            with torch.inference_mode():
+                tensors = self._network(pixels)
         return Outputs(*(tensor.numpy() for tensor in tensors))
 
     def close(self) -> None:
-        """Let the device's memory go."""
-        self._graphs.clear()
+        """Wait for what still runs, and let the device's memory go."""
+        for _ in range(self.lanes if self._device.type == "cuda" else 0):
+            self._idle.get()
         self._network = None
 
-    def _run(self, pixels: Tensor) -> Tensors:
-        if self._network is None:
-            raise RuntimeError("the engine is closed")
-        logits, maps, features = self._network(pixels)
-        return logits, maps, features
-
-    def _replay(self, pixels: Tensor) -> Tensors:
-        with torch.cuda.device(self._device):
-            parts = [
-                self._graphs[bucket].replay(pixels[start : start + count])
-                for start, count, bucket in split_into_buckets(len(pixels))
-            ]
-        logits, maps, features = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return logits, maps, features
+    @contextmanager
+    def _lane(self) -> Iterator[CudaLane]:
+        """One that is idle; waits for it where none is."""
+        lane = self._idle.get()
+        try:
+            yield lane
+        finally:
+            self._idle.put(lane)
 
 
 def load_network(artifact: Artifact) -> TriageNetwork:
@@ -112,13 +106,6 @@ def load_network(artifact: Artifact) -> TriageNetwork:
     if absent or unexpected:
         raise ArtifactInvalid(f"{WEIGHTS} lacks {absent} and has {unexpected} beyond the network")
     return network.eval().requires_grad_(False)
-
-
-def split_into_buckets(pictures: int) -> Iterator[tuple[int, int, int]]:
-    """Start, count and bucket of each replay that together cover the pictures, in order."""
-    for start in range(0, pictures, BUCKETS[-1]):
-        count = min(BUCKETS[-1], pictures - start)
-        yield start, count, next(bucket for bucket in BUCKETS if bucket >= count)
 
 
 def narrow_backbone(network: TriageNetwork) -> None:
@@ -143,7 +130,8 @@ def choose_precision(artifact: Artifact, device: torch.device) -> Precision:
     return Precision.BF16 if device.type == "cuda" and is_borne else Precision.F32
 
 
-def _choose_run(network: TriageNetwork, precision: Precision) -> Run:
+def choose_run(network: TriageNetwork, precision: Precision) -> Run:
+    """The network on its device, made ready for this number format."""
     if precision is Precision.BF16:
         narrow_backbone(network)
         return partial(forward_bf16, network)
@@ -155,32 +143,3 @@ def _choose_run(network: TriageNetwork, precision: Precision) -> Run:
 def sees_gpu() -> bool:
     """Whether there is a CUDA device that torch can use."""
     return torch.cuda.is_available()
-
-
-class _Graph:
-    """One recorded run of the network over a fixed number of pictures."""
-
-    def __init__(self, run: Run, shape: tuple[int, int, int, int], device: torch.device) -> None:
-        self._pixels = torch.zeros(shape, device=device).to(memory_format=torch.channels_last)
-        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call] # torch's own gap
-        stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP_RUNS):
-                run(self._pixels)
-        torch.cuda.current_stream(device).wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._outputs = run(self._pixels)
-
-    def replay(self, pixels: Tensor) -> Tensors:
-        """Run the first rows; what earlier pictures left in the others is computed and dropped."""
-        count = len(pixels)
-        self._pixels[:count].copy_(pixels)
-        self._graph.replay()
-        logits, maps, features = (tensor[:count].cpu() for tensor in self._outputs)
-        return logits, maps, features
-
-
-def _record_graphs(run: Run, side_px: int, device: torch.device) -> dict[int, _Graph]:
-    with torch.cuda.device(device), torch.inference_mode():
-        return {bucket: _Graph(run, (bucket, 1, side_px, side_px), device) for bucket in BUCKETS}

@@ -11,8 +11,9 @@ from bench.overload import Overloaded
 from bench.serving import Measured
 from bench.soak import Soaked
 from bench.speed import Found
-from bench.speed_page import best_peer, least_cpu, quickest_peer, table, write_page
+from bench.speed_page import best_peer, least_cpu, quickest_peer, write_page
 from bench.start import Started
+from bench.tables import table
 
 ONE = Measured(
     name=OURS, clients=32, per_second=50.0, p50_seconds=0.5, p99_seconds=0.9, p999_seconds=0.95,

@@ -17,13 +17,11 @@ from service.core.radiograph import Pixels
 from service.engine.base import Engine, radiographs_a_call
 from service.engine.openvino import OpenVinoEngine
 from service.engine.torch import (
-    BUCKETS,
     TorchEngine,
     choose_precision,
     forward_bf16,
     load_network,
     narrow_backbone,
-    split_into_buckets,
 )
 from tests.support.tiny_network import SPEC, chest_pixels
 
@@ -175,15 +173,6 @@ def test_scores_depend_on_the_picture(openvino: OpenVinoEngine, artifact: Artifa
     probabilities = probabilities_of(openvino, artifact)
 
     assert (probabilities.std(axis=0) > 0.1).all()
-
-
-@pytest.mark.parametrize("pictures", [1, 2, 3, 33, 64, 65, 200])
-def test_buckets_cover_every_picture_once_and_in_order(pictures: int) -> None:
-    parts = list(split_into_buckets(pictures))
-
-    covered = [index for start, count, _ in parts for index in range(start, start + count)]
-    assert covered == list(range(pictures))
-    assert all(count <= bucket and bucket in BUCKETS for _, count, bucket in parts)
 
 
 @pytest.mark.parametrize(("views", "radiographs"), [(1, 8), (2, 4), (3, 2), (8, 1), (9, 1)])

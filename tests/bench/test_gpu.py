@@ -1,0 +1,60 @@
+"""The GPU benchmark tries itself out on a CPU, and its arithmetic is right."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bench.gpu import Found, busy_of, measure, page_of, read_samples, thread_counts
+from service.core.artifact import load_current
+from tests.support.radiographs import png_bytes
+
+FOUND = Found("cuda:0 bf16", 64, 1000.0, 900.0, 0.95, {1: 100.0, 2: 190.0, 4: 300.0})
+
+
+def test_everything_is_measured_and_told(tiny_store: Path) -> None:
+    artifact = load_current(tiny_store)
+
+    found = measure(artifact, [png_bytes()], device="cpu", seconds=0.2, pictures=4)
+
+    assert found.bare_per_second > 0
+    assert found.batched_per_second > 0
+    assert set(found.decoded) == set(thread_counts())
+    assert found.busy_ratio is None
+    assert "| of the bare graph |" in page_of(found)
+
+
+def test_share_and_decoders_needed_follow_from_the_rates() -> None:
+    assert found_numbers(FOUND) == (0.9, 9.0)
+
+
+def found_numbers(found: Found) -> tuple[float, float]:
+    return round(found.share, 6), round(found.threads_needed, 6)
+
+
+def test_page_says_what_is_wanted_beside_what_was_measured() -> None:
+    page = page_of(FOUND)
+
+    assert "| of the bare graph | 0.90 | >= 0.85 |" in page
+    assert "| device busy | 0.95 | >= 0.9 |" in page
+    assert "| 4 | 300 |" in page
+
+
+def test_words_of_nvidia_smi_that_are_no_numbers_are_left_out() -> None:
+    assert read_samples(["97\n", "[N/A]\n", " 100\n", "\n"]) == [0.97, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"), [([], None), ([0.0, 0.9, 1.0, 0.0], 0.95), ([0.5], 0.5)]
+)
+def test_device_is_as_busy_as_in_the_middle_of_the_run(
+    shares: list[float], expected: float | None
+) -> None:
+    assert busy_of(shares) == expected
+
+
+def test_threads_are_doubled_up_to_the_cores() -> None:
+    counts = thread_counts()
+
+    assert counts[0] == 1
+    assert all(2 * fewer >= more for fewer, more in pairwise(counts))
