@@ -23,8 +23,8 @@ Written by `make bench`; every number is of one run on one machine, so the ratio
 
 DenseNet-121 at 224 px in one view, weights drawn at random; uploads of 1024 x 1024, 8-bit PNG
 of some 440 kB. Load generator and server share the cores; its CPU time is in a column of its own.
-A peer decodes with Pillow and keeps no record; ours verifies, digests, checks and records every
-upload.
+A peer decodes with Pillow, computes the network as it was exported, and keeps no record; ours
+verifies, digests, checks and records every upload, and rewrites the network before it is compiled.
 `by CPU` is what all cores would give if the server had them to itself: cores over CPU time of an
 answer. It is fair on a machine that has other work too, as throughput is not.
 """

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.filebase import DicomBytesIO
 
-from bench.load import Plan, Report, _Answer, _never_twice, _summarise, run
+from bench.load import Plan, Report, _Answer, _never_twice, _summarise, run, steady_rate
 from service.core.findings import Finding
 from tests.support.http_servers import Asked, Told, listening
 from tests.support.monitoring import free_port
@@ -191,3 +191,20 @@ def test_picture_is_sent_again_as_it_is() -> None:
     bodies = [encode_png8(draw_chest(seed, Finding.NORMAL)) for seed in (1, 2)]
 
     assert list(itertools.islice(_never_twice(bodies), 3)) == [*bodies, bodies[0]]
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.1, 0.39])
+def test_rate_of_bursts_does_not_depend_on_where_the_window_begins(phase: float) -> None:
+    bursts = [phase + 0.4 * index for index in range(13)]
+    ends = [burst for burst in bursts if burst < 5.0 for _ in range(8)]
+
+    assert steady_rate(ends, 5.0) == pytest.approx(20.0)
+
+
+def test_steady_answers_are_counted_as_they_came() -> None:
+    assert steady_rate([0.1 * index for index in range(50)], 5.0) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("ends", [[], [1.0], [2.0] * 30])
+def test_answers_that_show_no_slope_are_counted(ends: list[float]) -> None:
+    assert steady_rate(ends, 5.0) == len(ends) / 5.0
