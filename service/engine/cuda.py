@@ -93,7 +93,8 @@ class _Graph:
         with torch.cuda.graph(
             self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"
         ):
-            self._outputs = run(self._pixels)
+            # As they lie in the host's memory, so that the copy there needs no help of the host.
+            self._outputs = [output.contiguous() for output in run(self._pixels)]
         self._leaving = [
             torch.empty(output.shape, dtype=output.dtype, pin_memory=True)
             for output in self._outputs
