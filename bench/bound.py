@@ -90,7 +90,8 @@ def _ahead(
     yield from (job.result() for job in waiting)
 
 
-def _until(ends: float, bodies: list[bytes]) -> Iterator[bytes]:
+def until(ends: float, bodies: list[bytes]) -> Iterator[bytes]:
+    """Bodies over and over, until a time by `time.perf_counter`."""
     return takewhile(lambda _: time.perf_counter() < ends, cycle(bodies))
 
 
@@ -104,7 +105,7 @@ def measure(onnx: Path, folder: Path, *, side_px: int = 224, seconds: float = 5.
             run(compiled, islice(cycle(bodies), 2 * batch), lambda b: read_square(b, side_px), 1)
             started, cpu = time.perf_counter(), time.process_time()
             ends = started + seconds
-            stream = _until(ends, bodies)
+            stream = until(ends, bodies)
             images = run(compiled, stream, lambda b: read_square(b, side_px), decoders)
             wall = time.perf_counter() - started
             each = (time.process_time() - cpu) / images

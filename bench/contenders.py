@@ -53,6 +53,16 @@ class Running:
         """Memory of all its processes; what they share is counted once (PSS)."""
         return sum(int(one.memory_full_info().pss) for one in self._family())
 
+    def pause(self) -> None:
+        """Stop all its processes where they are: some servers are busy while they have nothing."""
+        for one in self._family():
+            _signal(one, "suspend")
+
+    def go_on(self) -> None:
+        """Let them run again."""
+        for one in self._family():
+            _signal(one, "resume")
+
     def _family(self) -> list[psutil.Process]:
         family = []
         for one in [self.process, *self.process.children(recursive=True)]:

@@ -18,6 +18,7 @@ from bench.contenders import OURS, PEERS, Contender, Running, is_installed, ours
 from bench.engines import Speed
 from bench.engines import measure as measure_engines
 from bench.overload import Overloaded, measure_capacity, overload
+from bench.paired import Round, pair
 from bench.serving import CLIENTS, Measured, compare, drop_folder, fresh_folder, middle
 from bench.soak import Soaked, soak
 from bench.speed_bodies import open_bodies
@@ -26,9 +27,11 @@ from bench.start import Started, time_starts
 from service.core.artifact import ONNX, load_current
 from service.core.tta import TtaView
 
-PARTS = ("engines", "serving", "dicom", "overload", "views", "start", "soak")
+PARTS = ("engines", "serving", "paired", "dicom", "overload", "views", "start", "soak")
 PAGE = Path("docs/benchmarks.md")
 VIEWS = (1, 2, 4)
+PAIRED_ROUNDS = 4
+"""For each round of the others."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class Found:
     engines: list[Speed] = field(default_factory=list)
     bounds: list[Bound] = field(default_factory=list)
     serving: list[Measured] = field(default_factory=list)
+    paired: list[Round] = field(default_factory=list)
     dicom: list[Measured] = field(default_factory=list)
     overload: list[Overloaded] = field(default_factory=list)
     capacities: list[float] = field(default_factory=list)
@@ -80,19 +84,30 @@ class Bench:
     def serving(self) -> None:
         """Everybody, before and after it the bound."""
         scratch = fresh_folder()
-        contenders = [ours(self._store, scratch)]
-        contenders += [
-            peer(name, engine, self._onnx)
-            for engine in ("openvino", "torch")
-            for name in self._effort.peers
-            if is_installed(name)
-        ]
+        contenders = [
+            ours(self._store, scratch), *self._peers("openvino"), *self._peers("torch"),
+        ]  # fmt: skip
         try:
             for turn in range(self._effort.rounds):
                 self._measure_bound()
                 turned = contenders[turn:] + contenders[:turn]
                 self.found.serving += self._compare(turned, self._png, CLIENTS)
             self._measure_bound()
+        finally:
+            drop_folder(scratch)
+
+    def paired(self) -> None:
+        """Ours, the bound and the peers with our engine in the same minutes."""
+        if not self.found.bounds:
+            self._measure_bound()
+        best = max(self.found.bounds, key=lambda bound: bound.per_second)
+        scratch = fresh_folder()
+        try:
+            self.found.paired = pair(
+                [ours(self._store, scratch), *self._peers("openvino")], self._png, self._onnx,
+                best=best, rounds=PAIRED_ROUNDS * self._effort.rounds,
+                seconds=self._effort.seconds,
+            )  # fmt: skip
         finally:
             drop_folder(scratch)
 
@@ -143,6 +158,9 @@ class Bench:
         """Memory over many requests."""
         self.found.soak = soak(self._effort.soak_requests)
 
+    def _peers(self, engine: str) -> list[Contender]:
+        return [peer(n, engine, self._onnx) for n in self._effort.peers if is_installed(n)]
+
     def _compare(
         self, contenders: Sequence[Contender], bodies: Path, clients: Sequence[int]
     ) -> list[Measured]:
@@ -173,13 +191,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     effort = Effort(chosen.rounds, chosen.seconds, tuple(chosen.peers), chosen.soak_requests)
     bench = Bench(chosen.folder, effort)
+    page = ""
     for part in chosen.parts:
         print(f"--- {part}", flush=True)
         getattr(bench, part)()
-    page = speed_page.write_page(bench.found, OURS)
+        page = speed_page.write_page(bench.found, OURS)
+        if chosen.write:  # after each part: a run that is stopped keeps what it found
+            PAGE.write_text(page, encoding="utf-8")
     print(page)
-    if chosen.write:
-        PAGE.write_text(page, encoding="utf-8")
 
 
 def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

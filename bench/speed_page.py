@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.paired import BOUND, Round, against_all, median_ratios, rate_ratios, section
 from bench.serving import CLIENTS, Measured, middle
 from bench.tables import Cells, table
 
@@ -35,6 +36,7 @@ def write_page(found: "Found", ours: str) -> str:
     parts = [
         HEAD.format(machine=_machine()),
         _promises(found, ours),
+        section(found.paired, ours),
         _serving("Throughput and latency, PNG", found.serving),
         _bounds(found),
         _serving("Our service, DICOM (12 bit, uncompressed)", found.dicom),
@@ -77,7 +79,7 @@ _Promise = tuple[str, float, str, bool]
 
 def _throughput_promises(found: "Found", ours: str) -> list[_Promise]:
     one, many, crowd = (_answering(found.serving, ours, clients) for clients in (1, 32, 128))
-    promises: list[_Promise] = []
+    promises = _paired_promises(found.paired, ours)
     if many is not None and found.bounds:
         bound = statistics.median(bound.per_second for bound in found.bounds)
         cost = statistics.median(bound.cpu_seconds_each for bound in found.bounds)
@@ -102,6 +104,23 @@ def _throughput_promises(found: "Found", ours: str) -> list[_Promise]:
     if crowd is not None:
         what = "memory at 128 clients / 900 MB"
         promises.append(_at_most(what, crowd.resident_bytes / 1e6, 900, 1.0))
+    return promises
+
+
+def _paired_promises(found: Sequence[Round], ours: str) -> list[_Promise]:
+    """Medians of ratios within a round: the fairest there are."""
+    promises: list[_Promise] = []
+    to_bound = rate_ratios(found, ours, BOUND)
+    if to_bound:
+        what = "throughput at 32 clients / bound, in the same minute"
+        promises.append(_at_least(what, statistics.median(to_bound), 1.0, 0.9))
+    rates, medians = (against_all(found, ours, kind) for kind in (rate_ratios, median_ratios))
+    if rates:
+        what = "throughput at 32 clients / best peer with openvino, in the same minute"
+        promises.append(_at_least(what, min(rates.values()), 1.0, 1.3))
+    if medians:
+        what = "p50 at 1 client / quickest peer with openvino, in the same minute"
+        promises.append(_at_most(what, max(medians.values()), 1.0, 0.8))
     return promises
 
 

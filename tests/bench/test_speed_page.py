@@ -8,6 +8,7 @@ from bench.bound import Bound
 from bench.contenders import OURS
 from bench.engines import Speed
 from bench.overload import Overloaded
+from bench.paired import BOUND, Round
 from bench.serving import Measured
 from bench.soak import Soaked
 from bench.speed import Found
@@ -158,3 +159,22 @@ def test_peers_are_compared_by_engine_and_ours_is_none_of_them() -> None:
 
 def test_table_is_markdown() -> None:
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+
+
+def test_ratios_of_the_same_minute_are_medians_of_rounds() -> None:
+    fast, slow = "mosec (openvino)", "ray (openvino)"
+    rounds = [
+        Round({OURS: ours, BOUND: bound, fast: 10.0, slow: 5.0}, {OURS: 0.06, fast: 0.08})
+        for ours, bound in ((18.0, 20.0), (9.0, 12.0), (14.0, 15.0))
+    ]
+
+    page, found = write_page(Found(paired=rounds), OURS), promises(Found(paired=rounds))
+
+    told = {what.partition(",")[0]: measured for what, (measured, _, _) in found.items()}
+    assert told == {
+        "throughput at 32 clients / bound": "0.90",
+        "throughput at 32 clients / best peer with openvino": "1.40",
+        "p50 at 1 client / quickest peer with openvino": "0.75",
+    }
+    assert "| the bound | 0.90 (0.75 to 0.93) | - |" in page
+    assert "| ray (openvino) | 2.80 (1.80 to 3.60) | - |" in page

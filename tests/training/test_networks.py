@@ -13,6 +13,10 @@ from training.scoring import torch_forward
 SIDES = dict.fromkeys(Architecture, 64)
 
 
+ROUNDING = 5e-5
+"""Of the largest number, where two libraries add in another order."""
+
+
 def build(architecture: Architecture, findings: int = 3) -> TriageNetwork:
     torch.manual_seed(0)
     network = build_network(architecture, findings=findings, dropout=0.3).eval()
@@ -81,7 +85,7 @@ def test_exported_network_computes_the_same_for_any_batch(architecture: Architec
     forward = openvino_forward(export_onnx(network, side), "f32")
 
     for images in (1, 3):
-        found = forward(pixels[:images])
-        assert np.abs(found.logits - expected.logits[:images]).max() < 1e-3
-        assert np.abs(found.maps - expected.maps[:images]).max() < 1e-2
-        assert np.abs(found.features - expected.features[:images]).max() < 1e-3
+        for found, whole in zip(forward(pixels[:images]), expected, strict=True):
+            # Drawn weights make logits of a hundred and more: fp32 rounds relative to them.
+            most = ROUNDING * np.abs(whole).max()
+            np.testing.assert_allclose(found, whole[:images], rtol=0, atol=most)
