@@ -120,8 +120,9 @@ def _resize_square(grey: Grey, side_px: int) -> NDArray[np.float32]:
 
 def _stretch(square: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
     """Map the two percentiles to 0 and 1 and clip."""
-    black, white = percentiles(square, low, high)
+    black, white = (np.float32(found) for found in percentiles(square, low, high))
     if white - black < 1.0 / WHITE:
         return np.zeros_like(square)
-    stretched = (square - np.float32(black)) * np.float32(1.0 / (white - black))
+    # Divided, since a factor is rounded: what is as bright as `white` has to become 1.
+    stretched = (square - black) / (white - black)
     return np.asarray(np.clip(stretched, 0.0, 1.0), np.float32)
