@@ -33,10 +33,11 @@ from service.app import create_app
 from service.banner import OPEN_HOUSE, build_banner
 from service.core.artifact import Artifact, load_current
 from service.core.errors import CxrError
+from service.environment import UnknownSetting, read_settings
 from service.logs import set_up_logs
 from service.record import Mode
 from service.server import build_server
-from service.settings import Settings, UnknownSetting, find_model_store, read_settings
+from service.settings import Settings, find_model_store
 from service.site import log_address
 from service.site_secrets import make_missing_secrets
 from service.tables import table_of

@@ -15,12 +15,13 @@ from rich.table import Table
 from service.access.options import AccessSettings
 from service.app import create_app
 from service.core.artifact import Artifact
+from service.environment import UnknownSetting, read_settings
 from service.logs import set_up_logs
 from service.ops.address import API_KEYS, LogAddress
 from service.ops.check import Result, Verdict, is_accepted
 from service.ops.check_pacs import PacsSite
 from service.ops.selfcheck import RunningService, SiteUnderTest, check_site
-from service.settings import Settings, UnknownSetting, find_model_store, read_settings
+from service.settings import Settings, find_model_store
 from service.site import PACS_QUEUE, log_address, secret_files
 from service.verified_engine import open_verified_engine, trust_of
 

@@ -1,8 +1,5 @@
-"""Every setting of the service, read once at start; none of them can change a score."""
+"""Every setting of the service; `service.environment` reads them. None can change a score."""
 
-import difflib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -255,47 +252,9 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
-class UnknownSetting(ValueError):
-    """An environment variable with our prefix that no setting reads."""
-
-
-def read_settings() -> Settings:
-    """Read the environment and refuse what would be silently ignored.
-
-    Raises
-    ------
-    UnknownSetting
-        A `CXR_` variable that is misspelt or belongs to another version.
-    pydantic.ValidationError
-        A value is out of its bounds.
-    """
-    known = [name for name, _ in describe_settings()]
-    for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise UnknownSetting(_unknown(name, known))
-    return Settings()
-
-
-def describe_settings() -> Iterator[tuple[str, str]]:
-    """Each environment variable with its line of description, in order."""
-    for name, field in Settings.model_fields.items():
-        group = field.annotation
-        if isinstance(group, type) and issubclass(group, BaseModel):
-            for inner, detail in group.model_fields.items():
-                yield f"{PREFIX}{name}{DELIMITER}{inner}".upper(), detail.description or ""
-        else:
-            yield f"{PREFIX}{name}".upper(), field.description or ""
-
-
 def find_model_store(named: Path | None) -> Path:
     """The named store, else `model_store` in the working folder, else beside the package."""
     if named is not None:
         return named
     here = Path("model_store")
     return here if here.is_dir() else Path(__file__).parents[1] / "model_store"
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name.upper(), known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "; docs/settings.md lists all of them"
-    return f"{name} is not a setting{hint}"

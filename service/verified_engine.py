@@ -5,8 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from service.core.artifact import Artifact, load_current
 from service.engine.base import Engine
 from service.engine.loading import may_bring_torch, open_engine
+from service.environment import read_settings
 from service.logs import set_up_logs
-from service.settings import Settings, find_model_store, read_settings
+from service.settings import Settings, find_model_store
 from service.signature import Trust, check_signature
 
 

@@ -25,6 +25,9 @@ from service.core.png_stored import store_rows
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIGNATURE_BYTES = 8
 HEADER_END = 29
+HEADER_BYTES = 33
+"""Signature and IHDR with its sum."""
+
 CHUNK_OVERHEAD_BYTES = 12
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel by colour type."""
@@ -46,6 +49,10 @@ PLAIN_CHUNKS = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"sBIT", 
 """Those that leave pixels as they are."""
 
 MOST_CHUNKS = 100_000
+
+MOST_STORED_BYTES = 32_000_000
+"""Of rows that are inflated at once: of more there would be too many copies."""
+
 Levels = NDArray[np.uint8 | np.uint16]
 
 
@@ -57,16 +64,22 @@ def decode_plain(body: bytes, *, max_pixels: int, min_side_px: int) -> Levels | 
     if min(width, height) < min_side_px or width * height > max_pixels:
         return None
     try:
-        stored = store_rows(body, width * depth // 8, height)
-        levels: Levels = imagecodecs.png_decode(stored)
+        levels: Levels = imagecodecs.png_decode(_stored(body, height * (1 + width * depth // 8)))
     except (RuntimeError, ValueError):
         return None
     expected = np.uint8 if depth == 8 else np.uint16
     return levels if levels.dtype == expected and levels.shape == (height, width) else None
 
 
+def _stored(body: bytes, row_bytes: int) -> bytes:
+    """The same picture, inflated; one of very many pixels as it is."""
+    if row_bytes > MOST_STORED_BYTES:
+        return body
+    return store_rows(body[:HEADER_BYTES], b"".join(_pixel_chunks(body)), row_bytes)
+
+
 def _is_plain(body: bytes) -> bool:
-    """One grey channel of 8 or 16 bit, whose chunks are known and, but for the pixels, whole."""
+    """One grey channel of 8 or 16 bit, whose chunks are known and whole."""
     if body[24:HEADER_END] not in (b"\x08\0\0\0\0", b"\x10\0\0\0\0"):
         return False
     start, kind = SIGNATURE_BYTES, b""
@@ -75,8 +88,8 @@ def _is_plain(body: bytes) -> bool:
         end = start + CHUNK_OVERHEAD_BYTES + length
         if end > len(body) or kind not in PLAIN_CHUNKS:
             return False
-        # libpng passes over damage beside the pixels, and Pillow does not.
-        if kind != b"IDAT" and not _is_whole(body, start + 4, end - 4):
+        # libpng passes over damage beside the pixels, and sees no more of the pixels' sums.
+        if not _is_whole(body, start + 4, end - 4):
             return False
         if kind == b"IEND" or end + CHUNK_OVERHEAD_BYTES > len(body):
             break
@@ -86,7 +99,7 @@ def _is_plain(body: bytes) -> bool:
 
 def _is_whole(body: bytes, start: int, end: int) -> bool:
     (promised,) = struct.unpack_from(">I", body, end)
-    return zlib.crc32(body[start:end]) == int(promised)
+    return imagecodecs.deflate_crc32(body[start:end]) == int(promised)
 
 
 def holds_all_rows(body: bytes) -> bool:

@@ -4,8 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from service.environment import describe_settings
 from service.ops import selfcheck
-from service.settings import describe_settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("hazards.md", "security.md", "runbook.md")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.core import png
 from service.core.png import Levels, decode_plain
 
 END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -105,11 +106,37 @@ def test_what_is_damaged_is_left_to_the_checks(body: bytes) -> None:
     assert decode(body) is None
 
 
-def test_flipped_bit_in_the_pixels_is_left_to_the_checks() -> None:
+@given(st.integers(8, len(encode(LEVELS)) - 1), st.integers(0, 7))
+def test_flipped_bit_anywhere_is_left_to_the_checks(place: int, bit: int) -> None:
     body = bytearray(encode(LEVELS))
-    body[len(body) // 2] ^= 1
+    body[place] ^= 1 << bit
 
     assert decode(bytes(body)) is None
+
+
+def test_pixels_in_several_chunks_are_read_as_one_stream() -> None:
+    body = encode(LEVELS)
+    (length,) = struct.unpack_from(">I", body, 33)
+    half = length // 2
+    parts = [b"IDAT" + body[41 : 41 + half], b"IDAT" + body[41 + half : 41 + length]]
+    chunks = [struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts]
+
+    read = decode(body[:33] + b"".join(chunks) + END)
+
+    assert read is not None
+    np.testing.assert_array_equal(read, LEVELS)
+
+
+def test_picture_of_very_many_pixels_is_not_inflated_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(png, "MOST_STORED_BYTES", LEVELS.size)
+    monkeypatch.setattr(png, "store_rows", lambda *_: pytest.fail("inflated at once"))
+
+    read = decode(encode(LEVELS))
+
+    assert read is not None
+    np.testing.assert_array_equal(read, LEVELS)
 
 
 def test_chunk_that_changes_no_pixel_is_plain() -> None:

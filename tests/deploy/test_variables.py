@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from service import __version__
-from service.settings import Settings, describe_settings
+from service.environment import describe_settings
+from service.settings import Settings
 from tests.support.compose import (
     ROOT,
     program,

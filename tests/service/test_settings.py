@@ -5,15 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import (
-    MAX_SCANNERS,
-    RecordSettings,
-    Settings,
-    UnknownSetting,
-    describe_settings,
-    find_model_store,
-    read_settings,
-)
+from service.environment import UnknownSetting, describe_settings, read_settings
+from service.settings import MAX_SCANNERS, RecordSettings, Settings, find_model_store
 
 SCORE_WORDS = ("THRESHOLD", "TEMPERATURE", "VIEW", "SIDE", "PERCENTILE", "CALIBRATION", "FINDING")
 

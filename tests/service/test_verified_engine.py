@@ -12,7 +12,7 @@ from service import verified_engine
 from service.core.artifact import load_current
 from service.engine.base import Engine
 from service.engine.openvino import OpenVinoEngine
-from service.settings import read_settings
+from service.environment import read_settings
 from service.verified_engine import HeadStart, open_verified_engine
 from tests.support.apps import running_service
 from tests.support.models import build_tiny_artifact
