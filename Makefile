@@ -49,6 +49,10 @@ image-test: $(DEV)/.installed  ## build the container image twice and run it har
 		exit 1; }; done
 	@$(DEV)/bin/python -m pytest -q tests/image $(ARGS)
 
+.PHONY: gpu-test
+gpu-test: $(DEV)/.installed  ## the CUDA engine against the reference, on a machine with a GPU
+	@$(DEV)/bin/python -m pytest -q tests/gpu $(ARGS)
+
 PEERS ?= naive litserve mosec mlserver bentoml ray
 .PHONY: bench
 bench: $(DEV)/.installed $(PEERS:%=.bench-%/.installed)  ## speed beside other servers, into docs/benchmarks.md; ARGS="serving overload"

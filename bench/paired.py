@@ -6,8 +6,8 @@ So every ratio is taken within one round, and the median of the rounds counts.
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -56,7 +56,8 @@ def pair(
     Who has no turn is stopped: a server that polls while it is idle would slow all others.
     """
     probe = next(iter(sorted(bodies.iterdir()))).read_bytes()
-    with ExitStack() as stack, bound_of(onnx, bodies, best) as run_bound:
+    run_bound = compile_bound(onnx, bodies, best)
+    with ExitStack() as stack:
         servers = [
             server
             for contender in contenders
@@ -95,8 +96,7 @@ def _measure(
     return Round(rates, medians)
 
 
-@contextmanager
-def bound_of(onnx: Path, folder: Path, best: bound.Bound) -> Iterator[Callable[[float], float]]:
+def compile_bound(onnx: Path, folder: Path, best: bound.Bound) -> Callable[[float], float]:
     """Compile once; what is handed out runs for some seconds and gives images per second."""
     bodies = read_bodies(folder)
     compiled = bound.compile_network(onnx, best.batch, SIDE_PX)
@@ -108,7 +108,7 @@ def bound_of(onnx: Path, folder: Path, best: bound.Bound) -> Iterator[Callable[[
         return images / (time.perf_counter() - started)
 
     bound.run(compiled, islice(cycle(bodies), 2 * best.batch), _read, 1)
-    yield run
+    return run
 
 
 def _read(body: bytes) -> bound.Square:

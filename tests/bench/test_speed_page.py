@@ -71,7 +71,7 @@ def test_throughput_is_held_against_the_median_bound() -> None:
     found = promises(Found(serving=[ONE], bounds=bounds))
 
     assert found["throughput at 32 clients / bound"] == ("0.91", ">= 0.9", "yes")
-    assert found["the same by CPU time: bound's of an image / ours"] == ("0.75", ">= 0.9", "**no**")
+    assert found["by CPU time: bound's of an image / ours"] == ("0.75", ">= 0.9", "**no**")
 
 
 def test_slow_answers_and_large_memory_break_their_promises() -> None:
@@ -178,3 +178,14 @@ def test_ratios_of_the_same_minute_are_medians_of_rounds() -> None:
     }
     assert "| the bound | 0.90 (0.75 to 0.93) | - |" in page
     assert "| ray (openvino) | 2.80 (1.80 to 3.60) | - |" in page
+
+
+def test_ratio_of_the_same_minute_stands_in_for_that_of_different_ones() -> None:
+    rounds = [Round({OURS: 18.0, BOUND: 20.0}, {})]
+    bounds = [Bound(100.0, 8, 2, 0.02)]
+
+    found = promises(Found(serving=[ONE], bounds=bounds, paired=rounds))
+
+    assert "throughput at 32 clients / bound" not in found
+    assert found["throughput at 32 clients / bound, in the same minute"][0] == "0.90"
+    assert "by CPU time: bound's of an image / ours" in found

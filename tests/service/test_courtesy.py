@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 
 from service.courtesy import give_way, giving_way
 from tests.support.apps import open_app, tiny_settings
+from tests.support.programs import needs
 from tests.support.radiographs import png_bytes
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a matter of Linux")
+pytestmark = needs(None if hasattr(os, "SCHED_BATCH") else "Linux")
 
 
 def _policies(*steps: Callable[[], object]) -> list[int]:

@@ -3,8 +3,6 @@
 import os
 from itertools import count
 
-import pytest
-
 from service.record.randomness import FETCHED_BYTES, RandomSupply
 
 
@@ -33,7 +31,6 @@ def test_system_is_asked_once_for_many() -> None:
     assert (len(made), asked) == (FETCHED_BYTES // 8, [FETCHED_BYTES])
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_forked_process_gives_out_other_bytes() -> None:
     supply = RandomSupply()
     supply.take(1)
