@@ -22,13 +22,13 @@ FROM base AS packages-gpu
 COPY requirements/gpu.txt requirements/
 RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/run/ca_bundle.pem \
-    /opt/venv/bin/pip install --require-hashes --no-deps -r requirements/gpu.txt
+    /opt/venv/bin/pip install --require-hashes --no-deps -r requirements/gpu.txt && /opt/venv/bin/pip check
 
 FROM base AS packages-cpu
 COPY requirements/cpu.txt requirements/
 RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/run/ca_bundle.pem \
-    /opt/venv/bin/pip install --require-hashes --no-deps -r requirements/cpu.txt
+    /opt/venv/bin/pip install --require-hashes --no-deps -r requirements/cpu.txt && /opt/venv/bin/pip check
 
 # ---------------------------------------------------------------- roots without tools
 FROM packages-gpu AS root-gpu

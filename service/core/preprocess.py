@@ -17,9 +17,6 @@ from service.core.radiograph import WHITE, Grey, Pixels, Radiograph
 MIN_KEPT_RATIO = 0.5
 """A trim that would keep less than half of a side is not a border; it is left alone."""
 
-LINES_A_LOOK = 16
-"""Rows or columns looked at in one step from the edge; most pictures have no more of a border."""
-
 
 class PreprocessSpec(BaseModel):
     """Everything that turns a radiograph into network input; part of the manifest.
@@ -81,9 +78,10 @@ def _recorded_box(radiograph: Radiograph) -> tuple[slice, slice]:
 
 def _trimmed_box(grey: Grey, level_ratio: float) -> tuple[slice, slice]:
     """Drop outer rows and columns that hold nothing brighter than the darkest few per cent."""
-    darkest, brightest, *_ = cv2.minMaxLoc(grey)
+    row_peaks, column_peaks = grey.max(axis=1), grey.max(axis=0)
+    darkest, brightest = int(grey.min()), int(row_peaks.max())
     level = darkest + level_ratio * (brightest - darkest)
-    return _inner_span(grey, level), _inner_span(grey.T, level)
+    return slice(*_inner_span(row_peaks, level)), slice(*_inner_span(column_peaks, level))
 
 
 def _within(outer: slice, inner: slice) -> slice:
@@ -91,20 +89,14 @@ def _within(outer: slice, inner: slice) -> slice:
     return slice(outer.start + inner.start, outer.start + inner.stop)
 
 
-def _inner_span(lines: Grey, level: float) -> slice:
-    """From the first to the last line with a level above, or all when too little would stay."""
-    count = len(lines)
-    first, last = _first_bright(lines, level), count - _first_bright(lines[::-1], level)
-    return slice(first, last) if last - first >= MIN_KEPT_RATIO * count else slice(0, count)
-
-
-def _first_bright(lines: Grey, level: float) -> int:
-    """Index of the first line with a level above; their number where none has one."""
-    for start in range(0, len(lines), LINES_A_LOOK):
-        bright = np.flatnonzero(lines[start : start + LINES_A_LOOK].max(axis=1) > level)
-        if bright.size:
-            return start + int(bright[0])
-    return len(lines)
+def _inner_span(peaks: NDArray[np.uint16], level: float) -> tuple[int, int]:
+    """First and one-past-last index above `level`, or the whole side when too little would stay."""
+    bright = np.flatnonzero(peaks > level)
+    whole = (0, int(peaks.size))
+    if bright.size == 0:
+        return whole
+    span = (int(bright[0]), int(bright[-1]) + 1)
+    return span if span[1] - span[0] >= MIN_KEPT_RATIO * peaks.size else whole
 
 
 def _resize_square(grey: Grey, side_px: int) -> NDArray[np.float32]:
