@@ -2,6 +2,8 @@
 
 import gc
 import sys
+from collections.abc import Callable
+from functools import partial
 
 
 def main() -> None:
@@ -11,16 +13,23 @@ def main() -> None:
     that it takes to import.
     """
     gc.disable()
-    head_start = None
     if sys.argv[1:2] == ["serve"] and "--help" not in sys.argv:
-        from service.verified_engine import HeadStart  # noqa: PLC0415 - before all that is slower
-
-        head_start = HeadStart()
-    from service.cli import main as run  # noqa: PLC0415 - after the collector is at rest
-
+        run = _import_serving()
+    else:
+        from service.cli import main as run  # noqa: PLC0415 - after the collector is at rest
     gc.freeze()
     gc.enable()
-    run(head_start)
+    run()
+
+
+def _import_serving() -> Callable[[], None]:
+    """What serves, and nothing else; its engine opens meanwhile."""
+    from service.verified_engine import HeadStart  # noqa: PLC0415 - before all that is slower
+
+    head_start = HeadStart()
+    from service.serve_cli import main as run  # noqa: PLC0415 - while the engine opens
+
+    return partial(run, head_start)
 
 
 if __name__ == "__main__":

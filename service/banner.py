@@ -8,7 +8,8 @@ from rich.panel import Panel
 
 from service import __version__
 from service.answers import NOTICE
-from service.core.artifact import Artifact
+from service.record import ModelStamp
+from service.settings import Settings
 
 START_TIME_FIELD: Final = 19
 """Place of `starttime` in /proc/self/stat, counted after the name of the process."""
@@ -23,14 +24,21 @@ def seconds_alive() -> float:
     return uptime_seconds - int(after_name[START_TIME_FIELD]) / os.sysconf("SC_CLK_TCK")
 
 
-def build_banner(artifact: Artifact, *, url: str, mode: str, access: str) -> Panel:
+def banner_of(settings: Settings, model: ModelStamp, port: int) -> Panel:
     """Where it listens, what serves, who is let in, and what it is not."""
+    url = f"http://{settings.server.host}:{port}"
     return Panel.fit(
         f"[bold]{url}[/bold]   ready in {seconds_alive():.1f} s\n"
-        f"model  {artifact.reference}  {artifact.digest[:19]}\n"
-        f"mode   {mode}\n"
-        f"access {access}\n"
+        f"model  {model.name}/{model.version}  {model.digest[:19]}\n"
+        f"mode   {settings.mode}\n"
+        f"access {_access_of(settings)}\n"
         f"docs   {url}/docs\n"
         f"[yellow]{NOTICE}[/yellow]",
         title=f"cxr-triage {__version__}",
     )
+
+
+def _access_of(settings: Settings) -> str:
+    if settings.access.mode == "off":
+        return OPEN_HOUSE
+    return "on" if settings.access.oidc_issuer is None else "on, sign-in for people"

@@ -1,22 +1,17 @@
 """`cxr-triage serve | demo | predict | model ... | shadow ...`."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
-from pydantic import ValidationError
 from rich.console import Console
-from rich.panel import Panel
 from rich.progress import Progress
 
 from service import (
-    __version__,
     backup_cli,
     demo,
     drift_cli,
@@ -30,98 +25,28 @@ from service import (
 from service.access.options import AccessSettings
 from service.answers import NOTICE
 from service.app import create_app
-from service.banner import OPEN_HOUSE, build_banner
-from service.core.artifact import Artifact, load_current
-from service.core.errors import CxrError
-from service.environment import UnknownSetting, read_settings
+from service.banner import banner_of
+from service.core.artifact import load_current
+from service.environment import read_settings
 from service.logs import set_up_logs
 from service.record import Mode
-from service.server import build_server
+from service.serve_cli import Host, Port, open_command_line, run, serve, with_options
 from service.settings import Settings, find_model_store
 from service.site import log_address
 from service.site_secrets import make_missing_secrets
 from service.tables import table_of
-from service.verified_engine import HeadStart, open_verified_engine, trust_of
-
-app = typer.Typer(
-    name="cxr-triage",
-    help=f"Reads frontal chest radiographs and says which to open first. {NOTICE}",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-REFUSED_EXIT = 2
-"""Settings or model are not as they must be; nothing was started."""
+from service.verified_engine import open_verified_engine, open_whole_engine, trust_of
 
 DEMO_PER_DAY = 60
 """Radiographs of a drawn day; three months are ready in some seconds."""
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[
-    int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
-]
+app = open_command_line()
+app.command()(serve)
 
 
-def main(head_start: HeadStart | None = None) -> None:
-    """Run the command line; a mistake of the operator is one line, not a stack trace."""
-    try:
-        app(obj=head_start)
-    except (CxrError, UnknownSetting) as error:
-        code = getattr(error, "code", "UNKNOWN_SETTING")
-        Console(stderr=True).print(f"[red]{code}[/red] {error}", soft_wrap=True, highlight=False)
-        sys.exit(REFUSED_EXIT)
-    except ValidationError as error:
-        for item in error.errors():
-            name = "__".join(map(str, item["loc"])).upper()
-            Console(stderr=True).print(f"[red]CXR_{name}[/red] {item['msg']}", soft_wrap=True)
-        sys.exit(REFUSED_EXIT)
-
-
-def _print_version(is_asked: bool) -> None:
-    if is_asked:
-        typer.echo(f"cxr-triage {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def common(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
-    ] = False,
-) -> None:
-    """Options of the command itself."""
-
-
-@app.command()
-def serve(
-    context: typer.Context,
-    host: Host = None,
-    port: Port = None,
-    mode: Annotated[Mode | None, typer.Option(help="`shadow` tells no prediction.")] = None,
-) -> None:
-    """Serve radiographs over HTTP until a signal ends it."""
-    settings = _with_options(read_settings(), host, port, mode)
-    set_up_logs(settings.log_level)
-    artifact = load_current(find_model_store(settings.model.store))
-
-    def announce(bound_port: int) -> None:
-        log.info("server.listening", host=settings.server.host, port=bound_port)
-        if settings.access.mode == "off":
-            log.warning("access.off", host=settings.server.host)
-        Console().print(_banner(settings, artifact, bound_port))
-
-    build_server(
-        create_app(settings, context.obj),
-        host=settings.server.host,
-        port=settings.server.port,
-        drain_seconds=settings.server.drain_seconds,
-        on_started=announce,
-        body_seconds=settings.intake.body_seconds,
-        trusted_proxies=settings.access.trusted_proxies,
-    ).run_to_end()
+def main() -> None:
+    """Run the whole command line."""
+    run(app)
 
 
 @app.command(name="demo")
@@ -134,7 +59,7 @@ def run_demo(
     ] = 0,
 ) -> None:
     """Serve, read a real chest radiograph in three formats, and show what came out."""
-    settings = _with_options(read_settings(), host, port, Mode.LIVE)
+    settings = with_options(read_settings(), host, port, Mode.LIVE)
     set_up_logs("error")
     with demo.workplace() as folder:
         private = settings.record.model_copy(
@@ -143,10 +68,9 @@ def run_demo(
         settings = settings.model_copy(update={"record": private, "access": AccessSettings()})
         if history:
             shadow_cli.fill(private.url, months=history, per_day=DEMO_PER_DAY, seed=1)
-        artifact = load_current(find_model_store(settings.model.store))
-        console = Console()
-        with demo.serving(create_app(settings), settings.server.host, settings.server.port) as at:
-            console.print(_banner(settings, artifact, at.port))
+        console, application = Console(), create_app(settings)
+        with demo.serving(application, settings.server.host, settings.server.port) as at:
+            console.print(banner_of(settings, application.state.runtime.model.stamp, at.port))
             is_good = demo.show(console, at, folder)
             if not once:
                 demo.wait_for_interrupt(console)
@@ -179,7 +103,7 @@ def predict(
 def _address_model(context: typer.Context) -> None:
     settings = read_settings()
     context.obj = model_cli.ModelAddress(
-        find_model_store(settings.model.store), partial(open_verified_engine, settings),
+        find_model_store(settings.model.store), partial(open_whole_engine, settings),
         trust_of(settings).is_asked_for,
     )  # fmt: skip
 
@@ -222,28 +146,6 @@ def init(folder: Annotated[Path, typer.Argument(help="One folder below it per pr
     """Make the secrets that a new site needs; what is there stays as it is."""
     made = make_missing_secrets(folder)
     typer.echo("made " + ", ".join(made) if made else "nothing is missing")
-
-
-def _with_options(
-    settings: Settings, host: str | None, port: int | None, mode: Mode | None
-) -> Settings:
-    """Settings with what the command line says instead, checked by the same bounds."""
-    server = {"host": host, "port": port}
-    given = {name: value for name, value in server.items() if value is not None}
-    changed = type(settings.server).model_validate(settings.server.model_dump() | given)
-    return settings.model_copy(
-        update={"server": changed, "mode": mode.value if mode else settings.mode}
-    )
-
-
-def _banner(settings: Settings, artifact: Artifact, port: int) -> Panel:
-    access = "on" if settings.access.oidc_issuer is None else "on, sign-in for people"
-    return build_banner(
-        artifact,
-        url=f"http://{settings.server.host}:{port}",
-        mode=settings.mode,
-        access=OPEN_HOUSE if settings.access.mode == "off" else access,
-    )
 
 
 def _score_with_progress(settings: Settings, found: Sequence[Path]) -> list[offline.FileResult]:

@@ -138,7 +138,8 @@ async def open_runtime(
     started = time.perf_counter()
     async with AsyncExitStack() as stack:
         store = find_model_store(settings.model.store)
-        artifact = load_current(store)
+        early = head_start.artifact(store) if head_start is not None else None
+        artifact = early or load_current(store)
         workshop = open_workshop(settings, gatekeeper, stack, head_start)
         serving = await workshop.open_serving(artifact)
         await workshop.compare_drift(serving)

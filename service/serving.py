@@ -25,6 +25,10 @@ WATCH_SECONDS = 2.0
 """How often the store is asked whether another version was promoted."""
 
 
+FINISH_SECONDS = 1.0
+"""After which an engine opens what the first answers can do without."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Serving:
     """One model with all that is made for it; counts who uses it."""
@@ -36,6 +40,7 @@ class Serving:
     ledger: Ledger
     pipeline: Pipeline
     comparison: Comparison
+    finishing: "Finishing"
     _users: int = 0
     _unused: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -61,8 +66,39 @@ class Serving:
         """Score what is queued, then let the device go."""
         try:
             await self.batcher.close()
+            await self.finishing.close()
         finally:
             self.engine.close()
+
+
+class Finishing:
+    """Has an engine finished a moment after it serves; the first answers need the cores.
+
+    Parameters
+    ----------
+    finish
+        Blocks; called on a thread, or never if all is closed before.
+    """
+
+    def __init__(
+        self, finish: Callable[[], None], *, after_seconds: float = FINISH_SECONDS
+    ) -> None:
+        self._finish = finish
+        self._after_seconds = after_seconds
+        self._closing = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name="finishing")
+
+    async def close(self) -> None:
+        """Return once nothing is under way, and nothing will be."""
+        self._closing.set()
+        await self._task
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.timeout(self._after_seconds):
+                await self._closing.wait()
+        except TimeoutError:
+            await asyncio.to_thread(self._finish)
 
 
 class Slot:

@@ -1,10 +1,15 @@
 """The engine of the site's model, checked; at the start it opens while the rest is imported."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from threading import Event
 
-from service.core.artifact import Artifact, load_current
+from service.core.artifact import Artifact, is_current, load_current
 from service.engine.base import Engine
-from service.engine.loading import may_bring_torch, open_engine
+from service.engine.loading import may_bring_torch, open_engine, prove
 from service.environment import read_settings
 from service.logs import set_up_logs
 from service.settings import Settings, find_model_store
@@ -17,7 +22,10 @@ def trust_of(settings: Settings) -> Trust:
 
 
 def open_verified_engine(
-    settings: Settings, artifact: Artifact, threads: int | None = None
+    settings: Settings,
+    artifact: Artifact,
+    threads: int | None = None,
+    before_proof: Callable[[], object] = lambda: None,
 ) -> Engine:
     """The engine that would serve, if the version is signed as the site asks for.
 
@@ -25,6 +33,8 @@ def open_verified_engine(
     ----------
     threads
         Of a CPU engine; None takes what the settings say.
+    before_proof
+        See `open_engine`.
 
     Raises
     ------
@@ -38,7 +48,25 @@ def open_verified_engine(
         device=settings.engine.device,
         threads=settings.engine.threads if threads is None else threads,
         cache_dir=settings.model.cache_dir,
+        before_proof=before_proof,
     )
+
+
+def open_whole_engine(settings: Settings, artifact: Artifact) -> Engine:
+    """The same with every way to score opened and proven, also those that may come later.
+
+    Raises
+    ------
+    ArtifactError
+        As `open_verified_engine`.
+    """
+    engine = open_verified_engine(settings, artifact)
+    try:
+        engine.finish(partial(prove, artifact))
+    except BaseException:
+        engine.close()
+        raise
+    return engine
 
 
 class HeadStart:
@@ -46,13 +74,34 @@ class HeadStart:
 
     Compiling a network and proving it takes a second, nearly none of it Python's, and so does
     importing the web service, which is all Python's. What would import packages of its own is left
-    to the ordinary way: two threads that import at once can meet half a package.
+    to the ordinary way: two threads that import at once can meet half a package. So the readers of
+    the golden uploads are imported here, on the calling thread, while the network is compiled.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="head-start")
-        self._opening: Future[tuple[str, Engine]] | None = self._thread.submit(_open_current)
+        can_read = Event()
+        self._loading: Future[Artifact] = Future()
+        self._opening: Future[tuple[str, Engine]] | None = self._thread.submit(
+            _open_current, self._loading, can_read.wait
+        )
         self._thread.shutdown(wait=False)
+        try:
+            import_module("service.core.self_test")
+        finally:
+            can_read.set()
+
+    def artifact(self, store: Path) -> Artifact | None:
+        """The version that it opens, which need not be read and verified twice.
+
+        Returns
+        -------
+        None if `CURRENT` names another one by now, and where it could not be read.
+        """
+        if self._loading.exception() is not None:
+            return None
+        artifact = self._loading.result()
+        return artifact if is_current(store, artifact) else None
 
     def take(self, artifact: Artifact) -> Engine | None:
         """Wait for the engine, and hand it over, once.
@@ -76,11 +125,22 @@ class _LeftToOthers(Exception):
     """Not for this thread."""
 
 
-def _open_current() -> tuple[str, Engine]:
+def _open_current(
+    loading: "Future[Artifact]", before_proof: Callable[[], object]
+) -> tuple[str, Engine]:
+    try:
+        settings, artifact = _load_current()
+    except BaseException as error:
+        loading.set_exception(error)
+        raise
+    loading.set_result(artifact)
+    return artifact.digest, open_verified_engine(settings, artifact, before_proof=before_proof)
+
+
+def _load_current() -> tuple[Settings, Artifact]:
     settings = read_settings()
     engine = settings.engine
     if may_bring_torch(engine.name, engine.device) or trust_of(settings).is_asked_for:
         raise _LeftToOthers
     set_up_logs(settings.log_level)
-    artifact = load_current(find_model_store(settings.model.store))
-    return artifact.digest, open_verified_engine(settings, artifact)
+    return settings, load_current(find_model_store(settings.model.store))

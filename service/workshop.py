@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -26,6 +27,7 @@ from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
 from service.drift_state import STATE
 from service.engine.base import Engine, radiographs_a_call
+from service.engine.loading import finish_engine
 from service.ledger import Ledger
 from service.metrics import Metrics
 from service.pacs.failures import PACS_CODES
@@ -33,7 +35,7 @@ from service.pacs_metrics import PacsMetrics
 from service.pipeline import Pipeline
 from service.record import Mode, Pseudonymiser, Record, load_or_create_key, open_record
 from service.scanners import Scanners
-from service.serving import Serving
+from service.serving import Finishing, Serving
 from service.settings import Settings
 from service.verified_engine import HeadStart, open_verified_engine
 
@@ -69,6 +71,7 @@ class Workshop:
         return Serving(
             manifest=artifact.manifest, model=model, engine=engine, batcher=batcher,
             ledger=ledger, pipeline=pipeline, comparison=comparison,
+            finishing=Finishing(partial(finish_engine, artifact, engine)),
         )  # fmt: skip
 
     async def compare_drift(self, serving: Serving) -> None:

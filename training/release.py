@@ -24,11 +24,12 @@ from service.core.artifact import (
     write_current,
     write_golden,
 )
-from service.core.inference import Forward, Recipe, score_batch, self_test, stack_pixels
+from service.core.inference import Forward, Recipe, score_batch, stack_pixels
 from service.core.intake import read_radiograph
 from service.core.ood import OodPoint
 from service.core.precision import Precision
 from service.core.preprocess import normalise, preprocess
+from service.core.self_test import self_test
 from training.card.page import write_model_card
 from training.manifest import Findings, Version, entry_of, write_manifest
 from training.measures.results import EVALUATION, Evaluation, Tuning

@@ -249,8 +249,23 @@ def load_artifact(folder: Path, *, manifest_digest: str | None = None) -> Artifa
 def write_current(store: Path, artifact: Artifact) -> None:
     """Make a version the one that serves, in one rename."""
     part = store / f"{CURRENT}.part"
-    part.write_text(f"{artifact.reference} {artifact.digest}\n", encoding="utf-8")
+    part.write_text(_pointer_to(artifact), encoding="utf-8")
     part.replace(store / CURRENT)
+
+
+def is_current(store: Path, artifact: Artifact) -> bool:
+    """Whether `CURRENT` names this very version, as it was verified.
+
+    Raises
+    ------
+    ArtifactMissing
+        There is no `CURRENT`.
+    """
+    return _read(store, CURRENT).decode("utf-8", errors="replace") == _pointer_to(artifact)
+
+
+def _pointer_to(artifact: Artifact) -> str:
+    return f"{artifact.reference} {artifact.digest}\n"
 
 
 def read_golden(body: bytes) -> Golden:

@@ -1,4 +1,4 @@
-"""Batch -> scores: normalise, views, any engine's logits, average, calibrate; and the self-test.
+"""Batch -> scores: normalise, views, any engine's logits, average, calibrate.
 
 Tuning, evaluation and serving all score through `score_batch`, so a threshold is tuned on
 exactly what is served. Axes: N images, V views, M = N * V pictures, F findings, h x w feature map,
@@ -12,11 +12,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.artifact import GOLDEN, Artifact, read_golden
-from service.core.errors import SelfTestFailed
-from service.core.intake import read_radiograph
+from service.core.artifact import Artifact
 from service.core.ood import OOD, OodDetector, describe_image, read_detector
-from service.core.preprocess import PreprocessSpec, normalise, preprocess
+from service.core.preprocess import PreprocessSpec, normalise
 from service.core.radiograph import Pixels
 from service.core.tta import TtaView, average_attention, average_logits, build_views
 
@@ -126,54 +124,6 @@ def calibrate(logits: Scalars, temperature: float) -> Scalars:
     scaled = logits / np.float32(temperature)
     log_of_sum = np.logaddexp.reduce(scaled, axis=-1, keepdims=True)
     return np.asarray(np.exp(scaled - log_of_sum), np.float32)
-
-
-def self_test(artifact: Artifact, forward: Forward) -> float:
-    """Recompute the golden uploads on the engine that will serve.
-
-    Returns
-    -------
-    Largest absolute difference of a probability.
-
-    Raises
-    ------
-    SelfTestFailed
-        Pixels, probabilities or out-of-distribution distances differ by more than the manifest
-        tolerates.
-    """
-    golden, tolerance = read_golden(artifact.files[GOLDEN]), artifact.manifest.tolerance
-    recipe = recipe_of(artifact)
-    radiographs = [read_radiograph(upload) for upload in golden.uploads]
-    pixels = np.stack([preprocess(radiograph, recipe.preprocess) for radiograph in radiographs])
-    if golden.pixels.shape != pixels.shape:
-        raise SelfTestFailed(f"{GOLDEN}: pixels {pixels.shape}, expected {golden.pixels.shape}")
-    _check("pixels", float(np.abs(pixels - golden.pixels).max()), tolerance.pixels)
-    scored = score_batch(pixels, forward, recipe)
-    probabilities = np.stack([scores.probabilities for scores in scored])
-    difference = float(np.abs(probabilities - golden.probabilities).max())
-    _check("probabilities", difference, tolerance.probability)
-    _check_golden_distances(artifact, forward, pixels)
-    return difference
-
-
-def _check_golden_distances(artifact: Artifact, forward: Forward, pixels: Pixels) -> None:
-    """Distances, not scores: drawn uploads are so unusual that every score is nearly 1."""
-    point, recipe = artifact.manifest.out_of_distribution, recipe_of(artifact)
-    if point is None or recipe.detector is None:
-        return
-    found = recipe.detector.distances(describe_first_view(pixels, forward, recipe))
-    if found.shape != recipe.detector.golden.shape:
-        raise SelfTestFailed(f"{OOD}: its golden distances are not of these uploads")
-    difference = float(np.abs(found - recipe.detector.golden).max())
-    _check("out-of-distribution distances", difference, point.distance_tolerance)
-
-
-def _check(what: str, difference: float, tolerance: float) -> None:
-    """Refuse NaN too: a comparison with it is false."""
-    if not difference <= tolerance:
-        raise SelfTestFailed(
-            f"{GOLDEN}: {what} differ by {difference:.4g}; at most {tolerance:g} is accepted"
-        )
 
 
 def stack_pixels(items: Sequence[Pixels]) -> Pixels:

@@ -1,8 +1,9 @@
 """The Engine protocol: what the batcher may ask of a device."""
 
+from collections.abc import Callable
 from typing import Protocol
 
-from service.core.inference import Outputs
+from service.core.inference import Forward, Outputs
 from service.core.radiograph import Pixels
 
 
@@ -20,6 +21,15 @@ class Engine(Protocol):
 
     def forward(self, batch_nchw: Pixels) -> Outputs:
         """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
+
+    def finish(self, prove: Callable[[Forward], object]) -> None:
+        """Open what the first answers can do without; blocks, and may run beside `forward`.
+
+        Parameters
+        ----------
+        prove
+            Raises on a way of scoring that must not be used.
+        """
 
     def close(self) -> None:
         """Release the device."""

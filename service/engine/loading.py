@@ -1,16 +1,16 @@
 """Open the engine that will serve: choose it, build it, and have it recompute the golden scores."""
 
 import importlib.util
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import structlog
 
 from service.core.artifact import GOLDEN, Artifact
 from service.core.errors import CxrError, SelfTestFailed
-from service.core.inference import Forward, Outputs, self_test
-from service.core.radiograph import Pixels
+from service.core.inference import Forward
 from service.courtesy import giving_way
 from service.engine.base import Engine
 from service.engine.openvino import OpenVinoEngine
@@ -36,6 +36,7 @@ def open_engine(
     device: str = "auto",
     threads: int = 0,
     cache_dir: Path | None = None,
+    before_proof: Callable[[], object] = lambda: None,
 ) -> Engine:
     """Build an engine, warm it up, and have it recompute the golden scores.
 
@@ -49,6 +50,8 @@ def open_engine(
         Of a CPU engine; 0 takes all cores.
     cache_dir
         Where OpenVINO keeps compiled models.
+    before_proof
+        Called once it is built; may wait for what the proof needs.
 
     Raises
     ------
@@ -62,7 +65,8 @@ def open_engine(
     with giving_way():  # the threads of an engine start while it is built and proven
         opened = _build(artifact, engine, device, threads, cache_dir)
         try:
-            difference = _prove(artifact, opened)
+            before_proof()
+            difference = prove(artifact, opened.forward)
         except BaseException:
             opened.close()
             raise
@@ -70,23 +74,28 @@ def open_engine(
     return opened
 
 
-def _prove(artifact: Artifact, engine: Engine) -> float:
-    """The self-test; it also warms the engine up, since every stream scores a picture."""
+def finish_engine(artifact: Artifact, engine: Engine) -> None:
+    """Open what the first answers can do without; what fails the self-test there is not used."""
     try:
-        together = self_test(artifact, engine.forward)
-        return max(together, self_test(artifact, each_alone(engine.forward)))
+        with giving_way():
+            engine.finish(partial(prove, artifact))
+    except (CxrError, RuntimeError) as error:
+        log.error("engine.unfinished", error=getattr(error, "code", type(error).__name__))
+        return
+    log.info("engine.finished", engine=engine.name)
+
+
+def prove(artifact: Artifact, forward: Forward) -> float:
+    """The self-test of an engine, or of one of its ways to score; see `self_test`.
+
+    It also warms the engine up, since every stream scores a picture.
+    """
+    from service.core.self_test import self_test  # noqa: PLC0415 - brings in the readers
+
+    try:
+        return self_test(artifact, forward)
     except (RuntimeError, ValueError) as error:
-        raise SelfTestFailed(f"{GOLDEN}: {engine.name} fails on the golden uploads") from error
-
-
-def each_alone(forward: Forward) -> Forward:
-    """The same engine, asked for one picture at a time: it may take another way then."""
-
-    def forward_each(batch_nchw: Pixels) -> Outputs:
-        outputs = [forward(batch_nchw[i : i + 1]) for i in range(len(batch_nchw))]
-        return Outputs(*(np.concatenate(parts) for parts in zip(*outputs, strict=True)))
-
-    return forward_each
+        raise SelfTestFailed(f"{GOLDEN}: the engine fails on the golden uploads") from error
 
 
 def _build(

@@ -3,8 +3,8 @@
 The network is compiled for exactly one picture, and the pictures of a batch run side by side, one
 stream a core. So a radiograph's score cannot depend on who shared its batch, no new batch size ever
 has to be compiled while a caller waits, and nothing is padded. A picture that is alone would leave
-all cores but one idle, so it has a second compilation that spreads one picture over all of them;
-the self-test holds both to the golden scores.
+all cores but one idle, so it gets a second compilation that spreads one picture over all of them,
+once the first one serves (`finish`); the self-test holds both to the golden scores.
 
 Medians of 8 with DenseNet-121 at 128 px in bf16 on two cores that had other work too: 4 pictures in
 84 ms, against 105 ms as one batch of a dynamic size and 107 ms as one of a fixed size; 16 pictures
@@ -16,8 +16,9 @@ Axes: M pictures, S side.
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,13 @@ import openvino
 
 from service.core.artifact import ONNX, Artifact
 from service.core.errors import ArtifactInvalid
-from service.core.inference import Outputs, Scalars
+from service.core.inference import Forward, Outputs, Scalars
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
 from service.engine.rewrites import rewrite
+
+Results = dict[str, Scalars]
+"""By name of the output."""
 
 INPUT, LOGITS, MAPS, FEATURES = "pixels", "logits", "maps", "features"
 CAPABILITIES = {Precision.BF16: "BF16", Precision.F32: "FP32"}
@@ -77,37 +81,50 @@ class OpenVinoEngine:
             model.reshape({INPUT: [1, 1, side_px, side_px]})
             rewrite(model)
             compiled = core.compile_model(model, "CPU", options)
-            alone = core.compile_model(model, "CPU", options | SPREAD)
             self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
         except RuntimeError as error:
             raise ArtifactInvalid(f"{ONNX} does not compile for {side_px} px") from error
         self._streams = _Streams(compiled)
         self.lanes = self._streams.count
-        self._alone = alone.create_infer_request()
+        self._compile_spread = partial(core.compile_model, model, "CPU", options | SPREAD)
+        self._alone: Any = None
         self._callers = 0
         self._door = threading.Lock()
 
     def forward(self, batch_nchw: Pixels) -> Outputs:
         """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
-        images = len(batch_nchw)
-        # A result that never comes must not look like a score.
-        results = {
-            name: np.full((images, *shape), np.nan, np.float32)
-            for name, shape in self._shapes.items()
-        }
-        places = [{name: array[i] for name, array in results.items()} for i in range(images)]
+        results, places = self._open_results(len(batch_nchw))
         with self._entered() as is_only:
-            if images == 1 and is_only:
-                self._alone.infer({INPUT: batch_nchw})
-                _keep_results(self._alone, places[0])
+            if len(places) == 1 and is_only and self._alone is not None:
+                _score_alone(self._alone, batch_nchw, places[0])
             else:
                 self._streams.score(batch_nchw, places)
-        features = results.get(FEATURES, np.zeros((images, 0), np.float32))
-        return Outputs(results[LOGITS], results[MAPS], features)
+        return _outputs(results, len(places))
+
+    def finish(self, prove: Callable[[Forward], object]) -> None:
+        """Compile the network once more, for a picture that is alone, and use it once proven."""
+        request = self._compile_spread().create_infer_request()
+
+        def forward_each(batch_nchw: Pixels) -> Outputs:
+            results, places = self._open_results(len(batch_nchw))
+            for index, place in enumerate(places):
+                _score_alone(request, batch_nchw[index : index + 1], place)
+            return _outputs(results, len(places))
+
+        prove(forward_each)
+        self._alone = request
 
     def close(self) -> None:
         """Wait for what still runs."""
         self._streams.close()
+
+    def _open_results(self, images: int) -> tuple[Results, list[Results]]:
+        """Of all pictures, and the place of each: what never comes must not look like a score."""
+        results = {
+            name: np.full((images, *shape), np.nan, np.float32)
+            for name, shape in self._shapes.items()
+        }
+        return results, [{name: all_[i] for name, all_ in results.items()} for i in range(images)]
 
     @contextmanager
     def _entered(self) -> Iterator[bool]:
@@ -136,13 +153,13 @@ class _Streams:
         for _ in range(self.count):
             self._idle.put(compiled.create_infer_request())
 
-    def score(self, batch_nchw: Pixels, places: Sequence[dict[str, Scalars]]) -> None:
+    def score(self, batch_nchw: Pixels, places: Sequence[Results]) -> None:
         """Score each picture (1, S, S) into its place."""
         mine = [self._idle.get()]
         with suppress(queue.Empty):
             while len(mine) < len(places):
                 mine.append(self._idle.get_nowait())
-        running: deque[tuple[Any, dict[str, Scalars]]] = deque()
+        running: deque[tuple[Any, Results]] = deque()
         try:
             for index, place in enumerate(places):
                 if not mine:
@@ -164,7 +181,17 @@ class _Streams:
             self._idle.put(request)
 
 
-def _finish(running: deque[tuple[Any, dict[str, Scalars]]]) -> Any:
+def _score_alone(request: Any, picture_nchw: Pixels, place: Results) -> None:
+    request.infer({INPUT: picture_nchw})
+    _keep_results(request, place)
+
+
+def _outputs(results: Results, images: int) -> Outputs:
+    features = results.get(FEATURES, np.zeros((images, 0), np.float32))
+    return Outputs(results[LOGITS], results[MAPS], features)
+
+
+def _finish(running: deque[tuple[Any, Results]]) -> Any:
     """Wait for the picture that was started first, keep its results, and give its stream."""
     request, place = running[0]
     request.wait()
@@ -173,7 +200,7 @@ def _finish(running: deque[tuple[Any, dict[str, Scalars]]]) -> Any:
     return request
 
 
-def _keep_results(request: Any, place: dict[str, Scalars]) -> None:
+def _keep_results(request: Any, place: Results) -> None:
     for name, row in place.items():
         row[...] = request.get_tensor(name).data[0]
 

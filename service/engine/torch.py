@@ -7,7 +7,7 @@ Axes: M pictures, S side, F findings, h x w feature map, D features.
 """
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from service.core.artifact import WEIGHTS, Artifact
 from service.core.errors import ArtifactInvalid
 from service.core.findings import FINDINGS
-from service.core.inference import Outputs
+from service.core.inference import Forward, Outputs
 from service.core.network import Architecture, TriageNetwork, build_network
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
@@ -75,6 +75,9 @@ class TorchEngine:
             with torch.inference_mode():
                 tensors = self._network(pixels)
         return Outputs(*(tensor.numpy() for tensor in tensors))
+
+    def finish(self, prove: Callable[[Forward], object]) -> None:
+        """Nothing is left: there is one way to score."""
 
     def close(self) -> None:
         """Wait for what still runs, and let the device's memory go."""

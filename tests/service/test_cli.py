@@ -1,6 +1,7 @@
 """The command line, in this process and as it is installed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ WITHOUT_TORCH = """
 import sys
 import service.cli, service.runtime, service.engine.loading
 assert not {"torch", "torchvision"} & set(sys.modules), "torch was imported"
+"""
+
+ONLY_SERVING = """
+import sys
+import service.serve_cli
+others = {"alembic", "httpx", "service.cli", "service.demo", "service.shadow_cli"}
+print(sorted(others & set(sys.modules)))
 """
 
 
@@ -90,6 +98,35 @@ def test_service_that_refuses_to_start_says_why(
 
     assert ended.value.code == 2
     assert "RECORD_UNAVAILABLE the shadow log" in capsys.readouterr().err
+
+
+def test_who_only_serves_does_not_wait_for_the_other_commands() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", ONLY_SERVING], capture_output=True, text=True, check=True
+    )
+
+    assert finished.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "variables", "told"),
+    [
+        ("serve", {"CXR_SERVER__PORT": "x"}, "CXR_SERVER__PORT Input should be a valid integer"),
+        ("serve", {"CXR_NO_SUCH": "1"}, "UNKNOWN_SETTING CXR_NO_SUCH"),
+        ("serve", {"CXR_MODEL__STORE": "/nowhere"}, "ARTIFACT_MISSING"),
+        ("serve", {"CXR_SERVER__HOST": "0.0.0.0"}, "ACCESS_OPEN_TO_OTHERS"),
+        ("init", {}, "Missing argument"),
+    ],
+)
+def test_the_program_refuses_in_a_line(word: str, variables: dict[str, str], told: str) -> None:
+    command = [sys.executable, "-m", "service", word]
+    environment = {**os.environ, **variables, "COLUMNS": "200"}
+
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert finished.returncode == 2
+    assert told in finished.stderr
+    assert "Traceback" not in finished.stderr
 
 
 def test_mistake_of_the_operator_is_one_line(

@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 import torch
 
 from service.core.artifact import Artifact, load_current
-from service.core.inference import Outputs, Scalars, recipe_of, score_batch, self_test
+from service.core.errors import SelfTestFailed
+from service.core.inference import Forward, Outputs, Scalars, recipe_of, score_batch
 from service.core.precision import Precision
 from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
+from service.core.self_test import self_test
 from service.engine.base import Engine, radiographs_a_call
+from service.engine.loading import prove
 from service.engine.openvino import OpenVinoEngine
 from service.engine.torch import (
     TorchEngine,
@@ -36,7 +40,10 @@ def artifact(tiny_store: Path) -> Artifact:
 
 @pytest.fixture(scope="module")
 def openvino(artifact: Artifact) -> OpenVinoEngine:
-    return OpenVinoEngine(artifact)
+    """With its second way to score, as it is a moment after the service is up."""
+    engine = OpenVinoEngine(artifact)
+    engine.finish(partial(prove, artifact))
+    return engine
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +143,24 @@ def test_score_does_not_depend_on_the_company(
 
     for ours, theirs in zip(together, zip(*alone, strict=True), strict=True):
         np.testing.assert_array_equal(ours, np.concatenate(theirs))
+
+
+def test_a_way_to_score_that_is_not_proven_is_never_taken(
+    artifact: Artifact, openvino: OpenVinoEngine, batch_nchw: Pixels
+) -> None:
+    engine, asked = OpenVinoEngine(artifact), []
+
+    def refuse(forward: Forward) -> None:
+        asked.append(forward(batch_nchw).logits)
+        raise SelfTestFailed("differs")
+
+    with pytest.raises(SelfTestFailed):
+        engine.finish(refuse)
+
+    expected = openvino.forward(batch_nchw).logits
+    np.testing.assert_array_equal(asked[0], expected)
+    np.testing.assert_array_equal(engine.forward(batch_nchw[:1]).logits, expected[:1])
+    assert engine._alone is None  # its scores are equal, so nothing else tells
 
 
 def test_score_does_not_depend_on_who_is_scored_at_the_same_time(

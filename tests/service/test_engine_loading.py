@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from service.core.artifact import (
     CURRENT,
@@ -23,7 +25,7 @@ from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
 from service.core.tta import TtaView
 from service.engine import loading
-from service.engine.loading import EngineUnavailable, open_engine
+from service.engine.loading import EngineUnavailable, finish_engine, open_engine
 from service.engine.openvino import OpenVinoEngine
 from service.engine.torch import (
     TorchEngine,
@@ -159,6 +161,34 @@ def test_auto_takes_openvino_where_there_is_no_gpu(
     assert open_engine(artifact).name == "openvino"
 
 
+def test_what_fails_when_an_engine_is_finished_is_told_and_it_serves_on(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine(artifact, engine="openvino")
+    strict = Tolerance(probability=0)
+    manifest = artifact.manifest.model_copy(update={"tolerance": strict})
+
+    with capture_logs() as told:
+        finish_engine(replace(artifact, manifest=manifest), engine)
+        finish_engine(artifact, engine)
+
+    assert [(entry["event"], entry.get("error")) for entry in told] == [
+        ("engine.unfinished", "ARTIFACT_SELF_TEST_FAILED"),
+        ("engine.finished", None),
+    ]
+
+
+def test_nothing_is_proven_before_what_the_proof_needs(artifact: Artifact) -> None:
+    order: list[str] = []
+
+    with capture_logs() as told:
+        opened = open_engine(artifact, before_proof=lambda: order.append(f"{len(told)} told"))
+
+    opened.close()
+    assert order == ["0 told"]
+    assert [entry["event"] for entry in told] == ["engine.opened"]
+
+
 def test_views_and_temperature_of_the_manifest_are_proven_too(tmp_path: Path) -> None:
     choices = TinyChoices(views=tuple(TtaView), temperature=1.7)
     store = build_tiny_artifact(tmp_path, choices)
@@ -205,6 +235,7 @@ def test_damaged_cache_changes_no_score(
 def test_cpu_service_opens_its_engine_without_torch(tiny_store: Path) -> None:
     script = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from service.core.artifact import load_current
 from service.engine.loading import open_engine

@@ -1,6 +1,7 @@
 """The engine that opens while the rest of the program is imported."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import verified_engine
-from service.core.artifact import load_current
+from service.core.artifact import load_current, write_current
+from service.core.inference import Forward
 from service.engine.base import Engine
 from service.engine.openvino import OpenVinoEngine
 from service.environment import read_settings
-from service.verified_engine import HeadStart, open_verified_engine
+from service.verified_engine import HeadStart, open_verified_engine, open_whole_engine
 from tests.support.apps import running_service
 from tests.support.models import build_tiny_artifact
 
@@ -40,6 +42,36 @@ def test_it_hands_over_a_proven_engine_once(site: Path) -> None:
     assert head_start.take(artifact) is None
 
 
+def test_what_it_read_is_not_read_twice_unless_another_version_was_promoted(
+    site: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(site, store)
+    head_start = HeadStart()
+
+    read = head_start.artifact(store)
+    write_current(store, load_current(build_tiny_artifact(tmp_path / "other", seed=1)))
+
+    assert read is not None
+    assert read.digest == load_current(site).digest
+    assert head_start.artifact(store) is None
+    assert head_start.artifact(site) is read
+    engine = head_start.take(read)
+    assert engine is not None
+    engine.close()
+
+
+def test_every_way_to_score_is_proven_before_a_version_is_promoted(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proven: list[Forward] = []
+    monkeypatch.setattr(verified_engine, "prove", lambda _, forward: proven.append(forward))
+
+    open_whole_engine(read_settings(), load_current(site)).close()
+
+    assert len(proven) == 1
+
+
 def test_another_version_gets_none_and_the_engine_is_closed(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,7 +94,10 @@ def test_a_model_that_is_refused_is_left_to_the_ordinary_way(
     artifact = load_current(site)
     monkeypatch.setenv("CXR_MODEL__STORE", str(tmp_path))
 
-    assert HeadStart().take(artifact) is None
+    head_start = HeadStart()
+
+    assert head_start.artifact(tmp_path) is None
+    assert head_start.take(artifact) is None
 
 
 def test_settings_that_are_refused_are_left_to_the_ordinary_way(
