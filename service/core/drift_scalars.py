@@ -35,7 +35,8 @@ BORDER_LEVEL_RATIO = 0.02
 INPUT_BINS = 1024
 LOWEST_PROBABILITY = 1e-5
 TINY = 1e-6
-PERCENTILES = (1, 5, 50, 95, 99)
+SHARES = np.array([1, 5, 50, 95, 99]) / 100
+"""Of the pixels that stay below a percentile; P of them."""
 
 COARSE = 256
 """Groups of as many grey levels; a sum over all 65,536 would be made for five places."""
@@ -185,7 +186,8 @@ def _histogram_scalars(sample: GreySample) -> dict[Scalar, float]:
     counts = np.bincount(levels.ravel(), minlength=WHITE + 1).reshape(COARSE, COARSE)
     coarse = counts.sum(axis=1)
     total = levels.size
-    p1, p5, p50, p95, p99 = (_level_of(p / 100 * total, counts, coarse) for p in PERCENTILES)
+    levels_p = _levels_of(SHARES * total, counts, coarse)
+    p1, p5, p50, p95, p99 = (float(level) for level in levels_p)
     centres = (np.arange(COARSE) + 0.5) / COARSE
     mean = float(coarse @ centres) / total
     return {
@@ -203,17 +205,13 @@ def _histogram_scalars(sample: GreySample) -> dict[Scalar, float]:
     }
 
 
-def _level_of(wanted: float, counts: Counts, coarse: Counts) -> float:
-    """The first level that so many pixels do not exceed, 0..1: of its 256, then within them."""
-    group, below = _first_reaching(coarse, wanted)
-    return (COARSE * group + _first_reaching(counts[group], wanted - below)[0]) / WHITE
-
-
-def _first_reaching(counts: Counts, wanted: float) -> tuple[int, int]:
-    """Place at which the cumulated counts reach a number, and what they are before it."""
-    cumulated = np.cumsum(counts)
-    place = int(np.searchsorted(cumulated, wanted))
-    return place, int(cumulated[place - 1]) if place else 0
+def _levels_of(wanted_p: Numbers, counts: Counts, coarse: Counts) -> Numbers:
+    """First levels that so many pixels do not exceed, 0..1: of their 256, then within them."""
+    cumulated = np.cumsum(coarse)
+    groups_p = np.searchsorted(cumulated, wanted_p)
+    within_p = wanted_p - (cumulated - coarse)[groups_p]
+    places_p = (np.cumsum(counts[groups_p], axis=1) < within_p[:, np.newaxis]).sum(axis=1)
+    return np.asarray((COARSE * groups_p + places_p) / WHITE, np.float64)
 
 
 def _texture_scalars(sample: GreySample) -> dict[Scalar, float]:

@@ -71,7 +71,7 @@ def decode_plain(body: bytes, *, max_pixels: int, min_side_px: int) -> Levels | 
     return levels if levels.dtype == expected and levels.shape == (height, width) else None
 
 
-def _stored(body: bytes, row_bytes: int) -> bytes:
+def _stored(body: bytes, row_bytes: int) -> bytes | bytearray:
     """The same picture, inflated; one of very many pixels as it is."""
     if row_bytes > MOST_STORED_BYTES:
         return body

@@ -10,16 +10,18 @@ PNG specification (W3C, third edition), 5.3 chunk layout; RFC 1950, 2.2; RFC 195
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 
 import imagecodecs
 
 BLOCK_BYTES = 65_535
 STORED_STREAM = b"\x78\x01"
+LENGTH_BYTES, KIND_BYTES = 4, 4
+UNKNOWN_SUM = bytes(4)
+END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
-def store_rows(header: bytes, stream: bytes, row_bytes: int) -> bytes:
+def store_rows(header: bytes, stream: bytes, row_bytes: int) -> bytearray:
     """A PNG that is not compressed.
 
     Parameters
@@ -36,24 +38,27 @@ def store_rows(header: bytes, stream: bytes, row_bytes: int) -> bytes:
     RuntimeError, ValueError
         The stream is broken, its sum does not match, or it holds more rows or fewer.
     """
-    rows = bytes(imagecodecs.deflate_decode(stream, out=row_bytes))
+    rows = imagecodecs.deflate_decode(stream, out=row_bytes)
     if len(rows) != row_bytes:
         raise ValueError(f"{len(rows)} bytes of rows; expected {row_bytes}")
-    sum_of_rows = struct.pack(">I", zlib.adler32(rows))
-    packed = b"".join((b"IDAT", STORED_STREAM, *_blocks(rows), sum_of_rows))
-    return b"".join((header, *_chunk(packed), *_chunk(b"IEND")))
+    sum_of_rows = struct.pack(">I", imagecodecs.deflate_adler32(rows))
+    packed = [b"IDAT", STORED_STREAM, *_blocks(rows), sum_of_rows]
+    length = sum(map(len, packed))
+    # One copy of all: a picture of a megabyte is read from the cache for its sum.
+    stored = bytearray().join(
+        [header, struct.pack(">I", length - KIND_BYTES), *packed, UNKNOWN_SUM, END]
+    )
+    start = len(header) + LENGTH_BYTES
+    content = memoryview(stored)[start : start + length]
+    crc = imagecodecs.deflate_crc32(content)  # type: ignore[arg-type] # any buffer, says its code
+    struct.pack_into(">I", stored, start + length, crc)
+    return stored
 
 
-def _blocks(rows: bytes) -> Iterator[bytes | memoryview]:
+def _blocks(rows: bytes | bytearray) -> Iterator[bytes | memoryview]:
     view = memoryview(rows)
     for start in range(0, len(view), BLOCK_BYTES):
         block = view[start : start + BLOCK_BYTES]
         is_last = start + BLOCK_BYTES >= len(view)
         yield struct.pack("<BHH", is_last, len(block), len(block) ^ 0xFFFF)
         yield block
-
-
-def _chunk(content: bytes) -> tuple[bytes, bytes, bytes]:
-    """Length, kind with content, sum."""
-    crc = imagecodecs.deflate_crc32(content)
-    return struct.pack(">I", len(content) - 4), content, struct.pack(">I", crc)

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Select, Table, func, select
 
 from service.core.errors import ReplayConflict
 from service.record.chain import GENESIS, Head
@@ -102,9 +103,15 @@ def check_claim(claim: Claim | None, input_digest: str, pixel_digest: str | None
 
 def read_head(connection: Connection, table: Table = shadow_log) -> Head:
     """Read the last row's number and digest."""
-    last = select(table.c.sequence, table.c.row_digest)
-    row = connection.execute(last.order_by(table.c.sequence.desc()).limit(1)).first()
+    row = connection.execute(_last_row(table)).first()
     return GENESIS if row is None else Head(*row)
+
+
+@cache
+def _last_row(table: Table) -> Select[Any]:
+    """Composed once: that takes longer than to ask it, and every commit asks it."""
+    last = select(table.c.sequence, table.c.row_digest)
+    return last.order_by(table.c.sequence.desc()).limit(1)
 
 
 def has_row(connection: Connection, head: Head, table: Table = shadow_log) -> bool:

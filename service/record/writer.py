@@ -10,10 +10,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, Engine, Table, insert
+from sqlalchemy import Connection, Engine, Insert, Table, insert
 from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import CxrError, RecordUnavailable, ReplayConflict
@@ -189,7 +190,7 @@ class Recorder:
                 settled.append(heads[table].sequence)
             for table, rows in placed.items():
                 if rows:
-                    connection.execute(insert(table), rows)
+                    connection.execute(_insert_into(table), rows)
         return settled, {table: heads[table] for table, rows in placed.items() if rows}
 
     def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
@@ -218,6 +219,11 @@ class Recorder:
             self._on_commit(written, seconds)
         except Exception as error:  # noqa: BLE001 - not ours; the rows are durable all the same
             log.error("record.callback_failed", error=type(error).__name__)
+
+
+@cache
+def _insert_into(table: Table) -> Insert:
+    return insert(table)
 
 
 def _conflicts(connection: Connection, batch: Sequence[_Waiting]) -> list[ReplayConflict | None]:
