@@ -63,6 +63,15 @@ class Running:
         for one in self._family():
             _signal(one, "resume")
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let them run for as long as this lasts."""
+        self.go_on()
+        try:
+            yield
+        finally:
+            self.pause()
+
     def _family(self) -> list[psutil.Process]:
         family = []
         for one in [self.process, *self.process.children(recursive=True)]:

@@ -1,7 +1,8 @@
 """Our service, the bound and the peers in the same minutes: all are up, and each has some seconds.
 
 The speed of a shared machine changes from minute to minute by more than what is to be told apart.
-So every ratio is taken within one round, and the median of the rounds counts.
+So every ratio is taken within one round, the bound runs right before and right after ours, and the
+median of the rounds counts.
 """
 
 import statistics
@@ -51,7 +52,7 @@ def pair(
     seconds: float,
     say: Say = print,
 ) -> list[Round]:
-    """Start all that start, and give them their turns, each round in another order.
+    """Start all that start, ours first, and give them their turns, each round in another order.
 
     Who has no turn is stopped: a server that polls while it is idle would slow all others.
     """
@@ -66,7 +67,8 @@ def pair(
         found = []
         for turn in range(rounds):
             first = turn % len(servers)
-            found.append(_measure([*servers[first:], *servers[:first]], bodies, run_bound, seconds))
+            turned = [*servers[first:], *servers[:first]]
+            found.append(_measure(turned, contenders[0].name, bodies, run_bound, seconds))
             say(f"round {turn + 1}: {found[-1]}")
         return found
 
@@ -83,16 +85,25 @@ def _start(stack: ExitStack, contender: Contender, probe: bytes, say: Say) -> Ru
 
 
 def _measure(
-    servers: Sequence[Running], bodies: Path, run_bound: Callable[[float], float], seconds: float
+    servers: Sequence[Running],
+    ours: str,
+    bodies: Path,
+    run_bound: Callable[[float], float],
+    seconds: float,
 ) -> Round:
-    rates, medians = {BOUND: run_bound(seconds)}, {}
+    rates, medians = {}, {}
     for server in servers:
-        server.go_on()
-        many = send(server, bodies, "--clients", str(CLIENTS), "--seconds", str(seconds))
-        alone = send(server, bodies, "--clients", "1", "--seconds", str(ALONE_RATIO * seconds))
-        server.pause()
-        rates[server.contender.name] = many.per_second
-        medians[server.contender.name] = alone.seconds["p50"]
+        name = server.contender.name
+        bounds = [run_bound(seconds / 2)] if name == ours else []
+        with server.turn():
+            rates[name] = send(
+                server, bodies, "--clients", str(CLIENTS), "--seconds", str(seconds)
+            ).per_second
+        if bounds:
+            rates[BOUND] = statistics.mean([*bounds, run_bound(seconds / 2)])
+        with server.turn():
+            alone = send(server, bodies, "--clients", "1", "--seconds", str(ALONE_RATIO * seconds))
+        medians[name] = alone.seconds["p50"]
     return Round(rates, medians)
 
 

@@ -1,7 +1,7 @@
 """A PNG whose rows lie in stored blocks: libdeflate inflates, and libpng only undoes the filters.
 
 Most of what libpng takes is zlib's time. libdeflate takes half as long for the same stream and
-checks the same sum, but needs all of it at once; an eighth of the time is saved
+checks the same sum, but needs all of it at once; a fifth of the time is saved
 (`python -m bench.steps`).
 
 References

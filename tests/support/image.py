@@ -68,6 +68,7 @@ class Builder:
 
     def make_base(self) -> None:
         """Debian, with its Python, under the name that the Dockerfile asks for; kept once made."""
+        self.call("rm", "--all")  # containers of a run that was cut off
         if BASE in self.call("images", "--format", "{{.Name}}:{{.Tag}}"):
             return
         tar = self.folder / "base.tar"
