@@ -5,7 +5,7 @@ correlated with the picture as it is and turned. Axes: H rows, W columns, K turn
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ LEAST_LIKENESS = 0.25
 """Of a chest to the template, either way; noise stays within four standard deviations of it. On
 1,257 real frontal radiographs from four sources: 1,255 judged rightly, 2 undecided, none wrong."""
 
+T = TypeVar("T", bound=np.generic)
 Thumbnail = NDArray[np.float64]
 _TEMPLATE_HEX: Final = (
     "a2a39590a2d9132d2e11d7a29096a1aeb4c1bec2ccec1024260eeacdc1bbbfbe"
@@ -48,11 +49,18 @@ class Polarity(StrEnum):
     UNDECIDED = "undecided"
 
 
+def thin(pixels: NDArray[T]) -> NDArray[T]:
+    """Every n-th pixel of every n-th row, so that the shorter side has 256 to 511, or all it has.
+
+    Plenty for what a picture looks like, in a tenth of the time; what is thin stays as it is.
+    """
+    step = max(1, min(pixels.shape) // 256)
+    return np.ascontiguousarray(pixels[::step, ::step])
+
+
 def shrink(grey: Grey) -> Thumbnail:
     """(SIDE, SIDE), the picture averaged, with mean 0 and deviation 1; zeros where constant."""
-    # Every n-th pixel is plenty for 16 x 16, and takes a tenth of the time.
-    step = max(1, min(grey.shape) // 256)
-    small = cv2.resize(grey[::step, ::step], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(thin(grey), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     levels = small.astype(np.float64) - float(small.mean())
     deviation = float(levels.std())
     return levels / deviation if deviation > 0 else levels

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.core.appearance import Polarity, compare, polarity_of, turn_of
+from service.core.appearance import Polarity, compare, polarity_of, thin, turn_of
 from service.core.errors import NotEvaluated
 from service.core.percentiles import percentiles
-from service.core.radiograph import WHITE, Caution, DicomContext, Radiograph, View
+from service.core.radiograph import WHITE, Caution, DicomContext, Grey, Radiograph, View
 
 SECONDARY_CAPTURE_UIDS = frozenset(
     (
@@ -81,8 +81,9 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
             *_check_age(context.age_years, intended_use),
             *_check_annotation(context),
         )
-    _check_content(radiograph)
-    likenesses = compare(radiograph.grey)
+    thin_grey = thin(radiograph.grey)
+    _check_content(thin_grey, None if radiograph.padding is None else thin(radiograph.padding))
+    likenesses = compare(thin_grey)
     turn = _check_turn(turn_of(likenesses), radiograph.dicom)
     return cautions + _check_polarity(float(likenesses[0])) + turn
 
@@ -156,13 +157,11 @@ def _check_turn(degrees: int, context: DicomContext | None) -> tuple[Caution, ..
     return ()
 
 
-def _check_content(radiograph: Radiograph) -> None:
-    """Refuse a picture that is nearly constant, or noise without anatomy."""
-    step = max(1, min(radiograph.grey.shape) // 256)
-    filled = radiograph.grey[::step, ::step].astype(np.float32)
+def _check_content(grey: Grey, padding: NDArray[np.bool_] | None) -> None:
+    """Refuse a picture, thinned, that is nearly constant, or noise without anatomy."""
+    filled = grey.astype(np.float32)
     levels = filled.ravel()
-    if radiograph.padding is not None:
-        padding = radiograph.padding[::step, ::step]
+    if padding is not None:
         levels = filled[~padding]
         filled[padding] = levels.mean() if levels.size else 0
     if not levels.size:
