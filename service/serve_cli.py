@@ -1,6 +1,6 @@
 """`cxr-triage serve`, by itself: whoever only serves does not wait for the other commands.
 
-Importing all of them takes a fifth of the time from the first instruction to the first answer.
+Importing all of them as well takes a fifth longer.
 """
 
 import sys

@@ -79,7 +79,7 @@ def finish_engine(artifact: Artifact, engine: Engine) -> None:
     try:
         with giving_way():
             engine.finish(partial(prove, artifact))
-    except (CxrError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 - task boundary: it serves on with what it has
         log.error("engine.unfinished", error=getattr(error, "code", type(error).__name__))
         return
     log.info("engine.finished", engine=engine.name)
