@@ -39,10 +39,10 @@ INPUT, LOGITS, MAPS, FEATURES = "pixels", "logits", "maps", "features"
 CAPABILITIES = {Precision.BF16: "BF16", Precision.F32: "FP32"}
 """Fastest first, and what the device must be capable of."""
 
-PICTURES_A_CALL = 8
-"""They pass through a stream one by one, and all are told when the last is done: with 16 the
-slowest of a hundred answers took a sixth longer, with 4 every commit had fewer rows and throughput
-was 3 % lower (DenseNet-121 at 224 px, two cores, 32 clients)."""
+PICTURES_A_CALL = 4
+"""They pass through a stream one by one, and all are told when the last is done: with 8 the
+slowest of a hundred answers took a tenth longer, with 16 a third. Throughput was the same within
+3 % (DenseNet-121 at 224 px, two cores, 32 clients)."""
 
 SPREAD = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
 """All threads work on one picture."""

@@ -200,7 +200,7 @@ def test_scores_depend_on_the_picture(openvino: OpenVinoEngine, artifact: Artifa
     assert (probabilities.std(axis=0) > 0.1).all()
 
 
-@pytest.mark.parametrize(("views", "radiographs"), [(1, 8), (2, 4), (3, 2), (8, 1), (9, 1)])
+@pytest.mark.parametrize(("views", "radiographs"), [(1, 4), (2, 2), (3, 1), (4, 1), (5, 1)])
 def test_views_of_a_radiograph_are_each_a_picture_of_a_call(
     openvino: OpenVinoEngine, views: int, radiographs: int
 ) -> None:
