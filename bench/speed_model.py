@@ -29,9 +29,9 @@ from service.core.artifact import (
     digest_of,
     load_artifact,
     write_current,
-    write_golden,
 )
 from service.core.findings import ABNORMAL, FINDINGS, Finding
+from service.core.golden import write_golden
 from service.core.inference import Recipe
 from service.core.network import Architecture, TriageNetwork, build_network
 from service.core.precision import Precision

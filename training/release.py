@@ -18,12 +18,11 @@ from service.core.artifact import (
     WEIGHTS,
     Artifact,
     AuditVerdict,
-    Golden,
     Tolerance,
     load_artifact,
     write_current,
-    write_golden,
 )
+from service.core.golden import Golden, write_golden
 from service.core.inference import Forward, Recipe, score_batch, stack_pixels
 from service.core.intake import read_radiograph
 from service.core.ood import OodPoint

@@ -6,16 +6,12 @@ a release can change unnoticed. Nothing is ever unpickled.
 """
 
 import hashlib
-import io
 import re
-import zipfile
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.core.errors import ArtifactInvalid, ArtifactMissing, DigestMismatch
@@ -23,7 +19,6 @@ from service.core.findings import ABNORMAL, FINDINGS, Finding
 from service.core.ood import OOD, OodPoint
 from service.core.precision import Precision
 from service.core.preprocess import PreprocessSpec
-from service.core.radiograph import Pixels
 from service.core.scope import IntendedUse
 from service.core.tta import TtaView
 
@@ -194,15 +189,6 @@ class Artifact:
         return f"{self.manifest.name}/{self.manifest.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """Synthetic uploads with the pixels and probabilities that the release computed."""
-
-    uploads: tuple[bytes, ...] = field(repr=False)
-    pixels: Pixels = field(repr=False)
-    probabilities: NDArray[np.float32]
-
-
 def digest_of(body: bytes) -> str:
     """`sha256:` and 64 hexadecimal digits."""
     return "sha256:" + hashlib.sha256(body).hexdigest()
@@ -266,37 +252,6 @@ def is_current(store: Path, artifact: Artifact) -> bool:
 
 def _pointer_to(artifact: Artifact) -> str:
     return f"{artifact.reference} {artifact.digest}\n"
-
-
-def read_golden(body: bytes) -> Golden:
-    """Parse `golden.npz` without pickle.
-
-    Raises
-    ------
-    ArtifactInvalid
-        Not the arrays that the release writes.
-    """
-    try:
-        with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            count = len(arrays["probabilities"])
-            uploads = tuple(arrays[f"upload_{index}"].tobytes() for index in range(count))
-            return Golden(uploads, arrays["pixels"], arrays["probabilities"])
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ArtifactInvalid(f"{GOLDEN} does not hold uploads, pixels, probabilities") from error
-
-
-def write_golden(golden: Golden) -> bytes:
-    """The bytes of `golden.npz`."""
-    uploads = {f"upload_{i}": np.frombuffer(b, np.uint8) for i, b in enumerate(golden.uploads)}
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        allow_pickle=False,
-        pixels=golden.pixels,
-        probabilities=golden.probabilities,
-        **uploads,
-    )
-    return buffer.getvalue()
 
 
 def _read_verified(folder: Path, name: str, entry: FileEntry) -> bytes:

@@ -6,8 +6,9 @@ compiled need not wait.
 
 import numpy as np
 
-from service.core.artifact import GOLDEN, Artifact, read_golden
+from service.core.artifact import GOLDEN, Artifact
 from service.core.errors import SelfTestFailed
+from service.core.golden import read_golden
 from service.core.inference import Forward, describe_first_view, recipe_of, score_batch
 from service.core.intake import read_radiograph
 from service.core.ood import OOD

@@ -10,7 +10,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from service.core.artifact import GOLDEN, Artifact, read_golden
+from service.core.artifact import GOLDEN, Artifact
+from service.core.golden import read_golden
 from service.core.intake import read_radiograph
 
 MARKED = (

@@ -18,7 +18,6 @@ from service.core.artifact import (
     Calibration,
     DataSource,
     FileEntry,
-    Golden,
     Manifest,
     MetricInterval,
     OperatingPoint,
@@ -28,9 +27,9 @@ from service.core.artifact import (
     digest_of,
     load_artifact,
     write_current,
-    write_golden,
 )
 from service.core.findings import ABNORMAL, FINDINGS
+from service.core.golden import Golden, write_golden
 from service.core.inference import Recipe, describe_first_view, score_batch
 from service.core.ood import OOD, OodPoint, write_detector
 from service.core.scope import IntendedUse

@@ -12,11 +12,11 @@ from service.core.artifact import (
     Purpose,
     load_artifact,
     load_current,
-    read_golden,
 )
 from service.core.drift_reference import DRIFT_REFERENCE, read_reference, write_reference
 from service.core.errors import DigestMismatch
 from service.core.findings import FINDINGS, Finding
+from service.core.golden import read_golden
 from service.core.self_test import self_test
 from tests.support.drift import small_reference
 from tests.training.study_folders import (
