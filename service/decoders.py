@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar, TypeVarTuple
 
 from service.courtesy import give_way
@@ -90,7 +91,8 @@ class Decoders:
             if not granted.cancelled():
                 self._hand_on()  # the thread was granted in the moment that the caller left
             elif has_begun:
-                self._begun.remove(granted)
+                with suppress(ValueError):  # passed over in the moment that the caller left
+                    self._begun.remove(granted)
             else:
                 self._new.discard(granted)
             raise

@@ -79,7 +79,7 @@ class Turns(Generic[T]):
     def count_ahead(self, turn: Turn) -> int:
         """How many at least go before one that would be added now; more where others come."""
         lane = self._lanes[turn.is_urgent]
-        in_a_row = URGENT_IN_A_ROW - self._urgent_in_a_row
+        in_a_row = max(0, URGENT_IN_A_ROW - self._urgent_in_a_row)
         urgent = 0 if turn.is_urgent else min(len(self._lanes[True]), in_a_row)
         return lane.count_ahead(turn.caller) + urgent
 

@@ -111,6 +111,33 @@ async def test_thread_granted_to_a_caller_in_the_moment_it_leaves_goes_to_the_ne
     assert await decoders.run(lambda: "free again") == "free again"
 
 
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_caller_that_leaves_in_the_moment_a_thread_falls_free_is_passed_over(
+    decoders: Decoders, has_begun: bool
+) -> None:
+    loop = asyncio.get_running_loop()
+    order: list[str] = []
+    for _ in range(100):  # how the ends of thread and caller fall together is the machine's choice
+        gone: list[asyncio.Task[None]] = []
+        release = threading.Event()
+
+        def leave(
+            release: threading.Event = release, tasks: list[asyncio.Task[None]] = gone
+        ) -> None:
+            release.wait()
+            loop.call_soon_threadsafe(lambda: loop.call_soon(tasks[0].cancel))
+
+        first = asyncio.create_task(decoders.run(leave))
+        await asyncio.sleep(0)
+        gone += await _queue(decoders, order, "gone", has_begun=has_begun)
+        release.set()
+        await first
+        ends = await asyncio.gather(*gone, return_exceptions=True)
+
+        assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends)
+    assert await decoders.run(lambda: "free again") == "free again"
+
+
 async def test_failure_of_the_work_reaches_its_caller_and_frees_the_thread(
     decoders: Decoders,
 ) -> None:
