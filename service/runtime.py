@@ -27,7 +27,7 @@ from service.metrics import Metrics
 from service.pacs_metrics import PacsMetrics
 from service.record import Mode, Outcome, Record
 from service.record.case_index import CaseIndex, open_case_index
-from service.serving import Serving, Slot, StoreWatch, watch_store
+from service.serving import Serving, Slot, StoreWatch, read_pointers, watch_store
 from service.settings import Settings, find_model_store
 from service.tracing import Tell, open_tracing
 from service.verified_engine import HeadStart
@@ -138,12 +138,13 @@ async def open_runtime(
     started = time.perf_counter()
     async with AsyncExitStack() as stack:
         store = find_model_store(settings.model.store)
+        pointers = read_pointers(store)
         early = head_start.artifact(store) if head_start is not None else None
         artifact = early or load_current(store)
         workshop = open_workshop(settings, gatekeeper, stack, head_start)
         serving = await workshop.open_serving(artifact)
         await workshop.compare_drift(serving)
-        runtime = await _assemble(workshop, serving, store, stack)
+        runtime = await _assemble(workshop, serving, store, pointers, stack)
         log.info(
             "service.started",
             mode=runtime.mode.value,
@@ -158,7 +159,7 @@ async def open_runtime(
 
 
 async def _assemble(
-    workshop: Workshop, serving: Serving, store: Path, stack: AsyncExitStack
+    workshop: Workshop, serving: Serving, store: Path, pointers: str, stack: AsyncExitStack
 ) -> Runtime:
     settings, metrics = workshop.settings, workshop.metrics
     slot = Slot(serving, lambda new: _show_model(metrics, new))
@@ -174,6 +175,7 @@ async def _assemble(
 
     watch = watch_store(
         store,
+        known=pointers,
         slot=slot,
         open_serving=workshop.open_serving,
         open_candidate=open_candidate,

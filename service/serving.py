@@ -1,9 +1,10 @@
 """The model that serves, as one bundle that can be exchanged while requests are under way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -138,9 +139,23 @@ class Slot:
         await self.current.close()
 
 
+def read_pointers(store: Path) -> str:
+    """Which version serves and which is tried beside it, as the store says now."""
+    return "\n".join(_read_pointer(store / name) for name in (CURRENT, CANDIDATE))
+
+
+def _read_pointer(pointer: Path) -> str:
+    """What it names; nothing where there is none."""
+    try:
+        return pointer.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
 def watch_store(
     store: Path,
     *,
+    known: str,
     slot: Slot,
     open_serving: Callable[[Artifact], Awaitable[Serving]],
     open_candidate: Callable[[], Awaitable[None]],
@@ -150,13 +165,11 @@ def watch_store(
 
     Parameters
     ----------
+    known
+        What they said before the bundle that serves was loaded.
     after_switch
         Told of a bundle once new requests take it, and not before.
     """
-    pointers = [store / CURRENT, store / CANDIDATE]
-
-    def read() -> str:
-        return "\n".join(p.read_text(encoding="utf-8") if p.exists() else "" for p in pointers)
 
     async def follow() -> None:
         artifact = await asyncio.to_thread(load_current, store)
@@ -166,31 +179,38 @@ def watch_store(
             await after_switch(serving)
         await open_candidate()
 
-    return StoreWatch(read=read, follow=follow)
+    return StoreWatch(read=partial(read_pointers, store), follow=follow, known=known)
 
 
 class StoreWatch:
     """Looks whether the store's pointers changed, and has what they name opened.
 
+    Whatever happens, what serves goes on serving. A version that is refused is not looked at again
+    until the pointers change; what failed otherwise, a disk that is away, is tried at each look.
+
     Parameters
     ----------
     read
-        What the pointer says now; None where there is none.
+        What the pointers say now.
     follow
-        Opens what it names; a refusal is logged, and what serves goes on serving.
+        Opens what they name.
+    known
+        What they said when it was last opened.
     """
 
     def __init__(
         self,
         *,
-        read: Callable[[], str | None],
+        read: Callable[[], str],
         follow: Callable[[], Awaitable[None]],
+        known: str,
         seconds: float = WATCH_SECONDS,
     ) -> None:
         self._read = read
         self._follow = follow
         self._seconds = seconds
-        self._known = read()
+        self._known = known
+        self._said: Mapping[str, object] | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -205,19 +225,27 @@ class StoreWatch:
 
     async def look(self) -> bool:
         """Look once; returns whether something new was opened."""
-        named = await asyncio.to_thread(self._read)
-        if named == self._known:
+        try:
+            named = await asyncio.to_thread(self._read)
+            return named != self._known and await self._open(named)
+        except Exception as error:  # noqa: BLE001 - task boundary: what serves goes on serving
+            said = describe_error(error)
+            if said != self._said:
+                log.error("model.switch_failed", **said)
+            self._said = said
             return False
-        self._known = named
+
+    async def _open(self, named: str) -> bool:
+        """Have it opened; tells whether it was, or was refused."""
         try:
             await self._follow()
         except CxrError as error:
             log.error("model.switch_refused", code=error.code)
-            return False
-        except Exception as error:  # noqa: BLE001 - task boundary: what serves goes on serving
-            log.error("model.switch_refused", **describe_error(error))
-            return False
-        return True
+            is_open = False
+        else:
+            is_open = True
+        self._known, self._said = named, None
+        return is_open
 
     async def _run(self) -> None:
         while True:
