@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -26,12 +27,30 @@ SERVER_LOGGER = "uvicorn"
 """Its messages are its own words; those of any other library may quote a tag value."""
 
 
+class _Patient:
+    """A stream that may refuse, a full disk or a closed pipe: that costs a line, and no request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def set_up_logs(level: str, stream: TextIO = sys.stderr) -> None:
     """Send our events, and what libraries say, to `stream` as JSON lines.
+
+    A line that the stream refuses is lost, and what wrote it goes on.
 
     Messages of other libraries are replaced by `library.spoke` and the name of the logger:
     DICOM readers quote the values that they stumble over.
     """
+    patient = cast(TextIO, _Patient(stream))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -40,10 +59,10 @@ def set_up_logs(level: str, stream: TextIO = sys.stderr) -> None:
     structlog.configure(
         processors=[*shared, keep_allowed_fields, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(patient),
         cache_logger_on_first_use=False,
     )
-    _capture_libraries(level, stream, shared)
+    _capture_libraries(level, patient, shared)
 
 
 def keep_allowed_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

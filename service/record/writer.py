@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, insert
 from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import CxrError, RecordUnavailable, ReplayConflict
+from service.logs import describe_error
 from service.record.anchor import write_anchor
 from service.record.chain import Head, link
 from service.record.database import writing
@@ -143,7 +144,10 @@ class Recorder:
 
     def _run(self) -> None:
         while batch := self._take():
-            self._write(batch)
+            try:
+                self._write(batch)
+            except Exception as error:  # noqa: BLE001 - task boundary: the next batch is written
+                log.error("record.writer_failed", rows=len(batch), **describe_error(error))
 
     def _take(self) -> list[_Waiting]:
         """Wait for company no longer than for the first; empty once closed and drained."""
@@ -195,9 +199,9 @@ class Recorder:
 
     def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Refuse exactly these entries; the next transaction starts on a new connection."""
+        self._settle(batch, [RecordUnavailable("the shadow log cannot be written") for _ in batch])
         log.error("record.write_failed", rows=len(batch), error=type(error).__name__)
         self._engine.dispose()
-        self._settle(batch, [RecordUnavailable("the shadow log cannot be written") for _ in batch])
 
     def _settle(self, batch: Sequence[_Waiting], settled: Sequence[Settled]) -> None:
         with self._changed:

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from service.logs import describe_error, set_up_logs
+from tests.support.streams import FullDisk
 
 SECRET = "ZQPatientName^JANE"
 
@@ -29,6 +30,13 @@ def test_field_that_nobody_vouched_for_is_dropped(lines: io.StringIO) -> None:
     assert line["id"] == "0197"
     assert line["level"] == "info"
     assert SECRET not in lines.getvalue()
+
+
+def test_line_that_the_stream_refuses_is_lost_and_stops_nobody() -> None:
+    set_up_logs("info", FullDisk())
+
+    structlog.get_logger().error("record.write_failed", rows=1)
+    logging.getLogger("sqlalchemy").error("disk full")
 
 
 def test_line_below_the_level_is_not_written(lines: io.StringIO) -> None:

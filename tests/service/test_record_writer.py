@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from service.core.errors import RecordUnavailable, ReplayConflict
+from service.logs import set_up_logs
 from service.record import Entry, Outcome, Pseudonyms, Record, new_id, open_record
 from service.record.database import open_engine
 from tests.support.record_entries import conflict, evaluated
+from tests.support.streams import FullDisk
 
 SOP = Pseudonyms(sop_instance="5" * 64)
 OTHER_PIXELS: dict[str, Any] = {
@@ -204,6 +206,20 @@ async def test_two_uploads_at_once_with_the_same_bytes_are_both_answered(tmp_pat
             tasks = await _start(record, [first, second])
 
         assert await asyncio.gather(*tasks) == [1, 2]
+
+
+async def test_writer_outlives_a_failed_transaction_that_cannot_be_logged_either(tmp_path: Path) -> None:
+    set_up_logs("info", FullDisk())
+    async with _open(tmp_path) as record:
+        with sqlite3.connect(tmp_path / "shadow.sqlite") as other:
+            other.execute("ALTER TABLE shadow_log RENAME TO away")
+        with pytest.raises(RecordUnavailable):
+            await record.append(evaluated())
+        with sqlite3.connect(tmp_path / "shadow.sqlite") as other:
+            other.execute("ALTER TABLE away RENAME TO shadow_log")
+
+        assert await record.append(evaluated(id=new_id())) == 1
+        assert record.recorder.pending == 0
 
 
 async def test_every_connection_syncs_at_commit(tmp_path: Path) -> None:
