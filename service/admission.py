@@ -13,10 +13,14 @@ from typing import Final
 
 from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
 from service.pace import Doubt, Flow
-from service.turns import ANYBODY, URGENT_PLACES, Turn
+from service.turns import ANYBODY, SPARE_PLACES, Crowd, Turn
 
 ALWAYS_LET_IN: Final = 4
 """So few in progress are never refused for their deadline: they show how fast it is now."""
+
+UNDER_WAY: Final = 8
+"""So many of those that came before are being decoded or scored, and nobody's turn goes before
+them: two decoding threads, and two lanes with a few radiographs each."""
 
 UNKNOWN_RETRY_SECONDS: Final = 1.0
 """What a refused caller is told before the pace is known."""
@@ -35,7 +39,8 @@ class Place:
         self.held_bytes = 0
         self.is_at_work = False
         self.began = 0.0
-        self.expected_seconds: float | None = None
+        self.ahead = 0
+        self.expected_seconds = 0.0
 
     def begin_work(self, seconds: float) -> None:
         """The upload is here; from now on it is ahead of those that come.
@@ -50,9 +55,9 @@ class Place:
         DeadlineExceeded
             It would be late at the present pace.
         """
-        self.expected_seconds = self._admission.refuse_late(self.turn, seconds)
+        self.ahead, self.expected_seconds = self._admission.refuse_late(self.turn, seconds)
         self.began = self._admission.now()
-        self._admission.count_work(self.turn, 1)
+        self._admission.at_work.add(self.turn)
         self.is_at_work = True
 
     def reserve(self, total_bytes: int) -> None:
@@ -70,6 +75,11 @@ class Place:
 
 class Admission:
     """Counts uploads and their bytes; refuses in microseconds when there is no room.
+
+    Attributes
+    ----------
+    at_work
+        Uploads that have arrived and have no answer yet.
 
     Parameters
     ----------
@@ -93,7 +103,8 @@ class Admission:
         self._clock = clock
         self._flow = Flow()
         self._doubt = Doubt()
-        self._at_work = {True: 0, False: 0}
+        self._inside = Crowd()
+        self.at_work = Crowd()
         self._idle = asyncio.Event()
         self._idle.set()
         self._entered = 0
@@ -119,6 +130,7 @@ class Admission:
         """
         self.knock(turn, seconds=seconds)
         place = Place(self, turn)
+        self._inside.add(turn)
         self.requests += 1
         self._entered += 1
         self._idle.clear()
@@ -129,8 +141,9 @@ class Admission:
             self._note_wait(place)
             raise
         finally:
-            self.count_work(turn, -1 if place.is_at_work else 0)
+            self._leave(place)
             self.in_flight_bytes -= place.held_bytes
+            self._inside.remove(turn)
             self.requests -= 1
             if self.requests == 0:
                 self._idle.set()
@@ -162,18 +175,16 @@ class Admission:
             raise QueueFull("uploads in progress hold all the memory that they may")
         self.in_flight_bytes += more_bytes
 
-    def count_work(self, turn: Turn, change: int) -> None:
-        """Count uploads that have arrived and have no answer yet."""
-        self._at_work[turn.is_urgent] += change
-
-    def refuse_late(self, turn: Turn, seconds: float) -> float | None:
+    def refuse_late(self, turn: Turn, seconds: float) -> tuple[int, float]:
         """Refuse an upload that would be answered after its deadline, at the present pace.
 
         Returns
         -------
-        How long it is expected to take, where its wait will tell how sure that is.
+        How many go before it, and in how many seconds its answer is expected; 0 if nobody knows.
         """
-        ahead = self._at_work[True] + (0 if turn.is_urgent else self._at_work[False])
+        ahead = self.at_work.count_ahead(turn)
+        if not turn.is_urgent:
+            ahead = max(ahead, min(len(self.at_work), UNDER_WAY))
         expected = self._flow.seconds_for(ahead + 1)
         safe = self._doubt.factor * expected
         if ahead >= ALWAYS_LET_IN and safe > seconds:
@@ -181,7 +192,7 @@ class Admission:
                 f"{ahead} radiographs go before it, and its deadline comes sooner",
                 retry_after_seconds=safe - seconds,
             )
-        return expected if expected and ahead >= LEAST_TELLING else None
+        return ahead, expected
 
     def now(self) -> float:
         """On this door's clock."""
@@ -209,19 +220,33 @@ class Admission:
 
     def _note_answer(self, place: Place) -> None:
         if place.is_at_work:
-            self._flow.note_answer(self._clock(), sum(self._at_work.values()) - 1)
-        self._note_wait(place)
+            self._flow.note_answer(self._clock())
+        if not self._note_wait(place):
+            self._doubt.fade()
 
-    def _note_wait(self, place: Place) -> None:
-        if place.is_at_work and place.expected_seconds is not None:
+    def _note_wait(self, place: Place) -> bool:
+        """Learn from a wait; tells whether it was a telling one."""
+        is_telling = place.ahead >= LEAST_TELLING and place.expected_seconds > 0
+        if is_telling:
             self._doubt.note(self._clock() - place.began, place.expected_seconds)
+        return is_telling
+
+    def _leave(self, place: Place) -> None:
+        """However it ended; once nobody is at work, how fast it was says nothing of later."""
+        if place.is_at_work:
+            self.at_work.remove(place.turn)
+            if not len(self.at_work):
+                self._flow.forget()
 
     def _refuse_when_closed_or_full(self, turn: Turn) -> None:
         if self.is_draining:
             raise ShuttingDown("the service is stopping and accepts no new radiograph")
-        has_urgent_place = self.requests < self._max_requests + URGENT_PLACES
-        if self.is_full and not (turn.is_urgent and has_urgent_place):
+        has_spare_place = self.requests < self._max_requests + SPARE_PLACES
+        if self.is_full and not (has_spare_place and self._may_take_spare_place(turn)):
             raise QueueFull(
                 "as many radiographs as may wait are in progress",
                 retry_after_seconds=self._flow.seconds_for(self.requests) or UNKNOWN_RETRY_SECONDS,
             )
+
+    def _may_take_spare_place(self, turn: Turn) -> bool:
+        return turn.is_urgent or (not self._is_queue_full() and self._inside.is_first(turn))

@@ -28,7 +28,7 @@ from service.core.radiograph import Pixels
 from service.courtesy import give_way
 from service.logs import describe_error
 from service.pace import Pace
-from service.turns import ANYBODY, URGENT_PLACES, Turn, Turns
+from service.turns import ANYBODY, SPARE_PLACES, Turn, Turns
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -152,7 +152,8 @@ class Batcher:
     def _refuse_what_cannot_be_met(self, deadline: float | None, turn: Turn) -> None:
         if self._is_closing or self._task is None or self._task.done():
             raise ShuttingDown("no new radiograph is accepted")
-        places = self._max_queued + (URGENT_PLACES if turn.is_urgent else 0)
+        may_take_spare = turn.is_urgent or self._waiting.is_first(turn)
+        places = self._max_queued + (SPARE_PLACES if may_take_spare else 0)
         if self.queued >= places:
             self._drop_ended()
         if self.queued >= places:

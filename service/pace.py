@@ -22,6 +22,14 @@ MEAN_GAIN, DEVIATION_GAIN = 1 / 64, 1 / 32
 
 DEVIATIONS = 4
 
+FADE_GAIN = 1 / 512
+"""Of an answer that tells nothing: caution that lets nobody far enough in to be proven wrong would
+last for ever. Some minutes of full load."""
+
+
+USUAL_MEAN = 1.0
+USUAL_DEVIATION = (LEAST_FACTOR - USUAL_MEAN) / DEVIATIONS
+
 
 class Pace:
     """How fast recent batches were, as a lower bound of what more would take.
@@ -57,12 +65,13 @@ class Flow:
     def __init__(self) -> None:
         self._answers: deque[float] = deque(maxlen=REMEMBERED_ANSWERS)
 
-    def note_answer(self, now: float, others: int) -> None:
-        """One answer left while so many others were being worked on."""
-        if others:
-            self._answers.append(now)
-        else:
-            self._answers.clear()
+    def note_answer(self, now: float) -> None:
+        """One answer left."""
+        self._answers.append(now)
+
+    def forget(self) -> None:
+        """Nobody waits any more."""
+        self._answers.clear()
 
     def seconds_for(self, answers: int) -> float:
         """How long so many answers take at the present pace; 0 where none is known."""
@@ -78,14 +87,19 @@ class Doubt:
     """
 
     def __init__(self) -> None:
-        self._mean = 1.0
-        self._deviation = (LEAST_FACTOR - 1) / DEVIATIONS
+        self._mean = USUAL_MEAN
+        self._deviation = USUAL_DEVIATION
 
     def note(self, waited_seconds: float, expected_seconds: float) -> None:
         """Remember how long one waited, or that it gave up by then."""
         error = waited_seconds / expected_seconds - self._mean
         self._mean += MEAN_GAIN * error
         self._deviation += DEVIATION_GAIN * (abs(error) - self._deviation)
+
+    def fade(self) -> None:
+        """Be a little surer again, where nothing was learnt."""
+        self._mean += FADE_GAIN * (USUAL_MEAN - self._mean)
+        self._deviation += FADE_GAIN * (USUAL_DEVIATION - self._deviation)
 
     @property
     def factor(self) -> float:

@@ -5,7 +5,7 @@ so that an archive which is sent again delays no emergency room. Within one call
 goes first.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -15,8 +15,9 @@ URGENT_IN_A_ROW: Final = 4
 stop a hospital's routine."""
 
 
-URGENT_PLACES: Final = 8
-"""Beyond each limit, for urgent ones alone: a full house must not turn an emergency away."""
+SPARE_PLACES: Final = 8
+"""Beyond each limit, for urgent ones and for the first of a caller: a house that is full of an
+archive turns neither an emergency away nor a ward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,10 @@ class Turns(Generic[T]):
         del self._turns[id(item)]
         return item
 
+    def is_first(self, turn: Turn) -> bool:
+        """Whether nothing of this caller and urgency waits."""
+        return not self._lanes[turn.is_urgent].count_of(turn.caller)
+
     def count_ahead(self, turn: Turn) -> int:
         """How many at least go before one that would be added now; more where others come."""
         lane = self._lanes[turn.is_urgent]
@@ -123,7 +128,43 @@ class _Lane(Generic[T]):
             del self._callers[caller]
         return item
 
+    def count_of(self, caller: str) -> int:
+        return len(self._callers.get(caller, ()))
+
     def count_ahead(self, caller: str) -> int:
         """In as many full rounds as this caller's own queue takes, others get a turn each."""
-        rounds = len(self._callers.get(caller, ()))
+        rounds = self.count_of(caller)
         return sum(min(len(items), rounds) for items in self._callers.values())
+
+
+class Crowd:
+    """How many of whom are in the house, without their order: what a newcomer has to expect."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+
+    def __len__(self) -> int:
+        """How many in all."""
+        return sum(lane.total() for lane in self._lanes.values())
+
+    def add(self, turn: Turn) -> None:
+        """One more."""
+        self._lanes[turn.is_urgent][turn.caller] += 1
+
+    def remove(self, turn: Turn) -> None:
+        """One less."""
+        lane = self._lanes[turn.is_urgent]
+        lane[turn.caller] -= 1
+        if not lane[turn.caller]:
+            del lane[turn.caller]
+
+    def is_first(self, turn: Turn) -> bool:
+        """Whether nobody of this caller and urgency is here."""
+        return not self._lanes[turn.is_urgent][turn.caller]
+
+    def count_ahead(self, turn: Turn) -> int:
+        """How many go before one that comes now: its own, as many rounds of others, all urgent."""
+        lane = self._lanes[turn.is_urgent]
+        own = lane[turn.caller]
+        others = sum(min(count, own + 1) for caller, count in lane.items() if caller != turn.caller)
+        return own + others + (0 if turn.is_urgent else self._lanes[True].total())

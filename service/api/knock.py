@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.middleware import PREDICT
-from service.api.predict import MAX_DEADLINE_MS, ROUTINE, URGENT
+from service.api.predict import MAX_DEADLINE_MS, ROUTINE, URGENT, caller_of
 from service.api.problems import answer_problem
 from service.core.errors import CapacityError
 from service.runtime import Runtime
@@ -45,7 +45,8 @@ def _refusal_of(scope: Scope) -> CapacityError | None:
     if limit is None or priority not in (ROUTINE, URGENT):
         return None
     try:
-        runtime.admission.knock(Turn(is_urgent=priority == URGENT), seconds=limit)
+        turn = Turn(caller_of(Request(scope)), is_urgent=priority == URGENT)
+        runtime.admission.knock(turn, seconds=limit)
     except CapacityError as refusal:
         return refusal
     return None

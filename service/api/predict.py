@@ -173,7 +173,7 @@ async def case_of(
     loop = asyncio.get_running_loop()
     limit = runtime.deadline_seconds if deadline_ms is None else deadline_ms / 1000
     started, received_at = loop.time(), datetime.now(UTC)
-    turn = Turn(_caller_of(request), is_urgent=upload_priority == URGENT)
+    turn = Turn(caller_of(request), is_urgent=upload_priority == URGENT)
     with runtime.admission.enter(turn, seconds=limit) as place:
         body = await read_upload(
             request,
@@ -197,7 +197,7 @@ async def case_of(
             request.state.story.update(told)
 
 
-def _caller_of(request: Request) -> str:
+def caller_of(request: Request) -> str:
     """Whose uploads take turns with those of others: a key's, else an address's."""
     caller = request.state.caller
     if caller.key_id is not None:

@@ -4,10 +4,10 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from service.admission import ALWAYS_LET_IN, LEAST_TELLING, Admission
+from service.admission import ALWAYS_LET_IN, LEAST_TELLING, UNDER_WAY, Admission
 from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
 from service.pace import LEAST_ANSWERS, MOST_FACTOR
-from service.turns import URGENT_PLACES, Turn
+from service.turns import SPARE_PLACES, Turn
 from tests.support.clocks import ManualClock
 
 STAT = Turn("emergency", is_urgent=True)
@@ -202,14 +202,61 @@ def _give_up(admission: Admission, clock: ManualClock, *, after_seconds: float) 
         raise DeadlineExceeded("late")
 
 
-def test_full_house_has_places_for_urgent_uploads_alone() -> None:
+def test_pace_is_forgotten_however_the_last_one_ended() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=9)
+    _fail(admission)
+    clock.advance(3600)
+
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(admission.enter(seconds=0.1)).begin_work(0.1)
+
+
+def test_archive_of_one_caller_refuses_no_other_caller_for_its_deadline() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=60)
+
+        with pytest.raises(DeadlineExceeded), admission.enter(seconds=20):
+            pass
+        with admission.enter(Turn("ward"), seconds=20) as place:  # 9 seconds are expected
+            place.begin_work(20)
+
+
+def test_what_is_under_way_is_ahead_of_everybody() -> None:
+    clock = ManualClock()
+    with ExitStack() as stack:
+        admission = build_busy(clock, stack, waiting=60)
+
+        with pytest.raises(DeadlineExceeded), admission.enter(Turn("ward"), seconds=UNDER_WAY):
+            pass
+
+
+def test_full_house_has_places_for_the_first_of_another_caller_and_not_without_end() -> None:
+    admission = build_admission(max_requests=1)
+    with ExitStack() as stack:
+        stack.enter_context(admission.enter(Turn("archive")))
+        for number in range(SPARE_PLACES):
+            stack.enter_context(admission.enter(Turn(f"ward {number}")))
+            with pytest.raises(QueueFull), admission.enter(Turn(f"ward {number}")):
+                pass
+
+        with pytest.raises(QueueFull), admission.enter(Turn("one more")):
+            pass
+
+    assert admission.requests == 0
+
+
+def test_full_house_has_places_for_urgent_uploads() -> None:
     admission = build_admission(max_requests=1)
     with ExitStack() as stack:
         stack.enter_context(admission.enter())
         with pytest.raises(QueueFull), admission.enter():
             pass
 
-        for _ in range(URGENT_PLACES):
+        for _ in range(SPARE_PLACES):
             stack.enter_context(admission.enter(STAT))
         with pytest.raises(QueueFull), admission.enter(STAT):
             pass

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.core.errors import DeadlineExceeded, QueueFull
-from service.turns import URGENT_PLACES, Turn
+from service.turns import SPARE_PLACES, Turn
 from tests.support.clocks import ManualClock
 from tests.support.engines import (
     ScriptedEngine,
@@ -48,11 +48,25 @@ async def test_full_queue_has_places_left_for_urgent_radiographs_and_not_without
     waiting += await send_all(batcher, 2)
     urgent = Turn("emergency", is_urgent=True)
 
-    waiting += await send_all(batcher, *range(3, 3 + URGENT_PLACES), turn=urgent)
+    waiting += await send_all(batcher, *range(3, 3 + SPARE_PLACES), turn=urgent)
 
     with pytest.raises(QueueFull):
         await batcher.submit(radiograph(99), turn=urgent)
-    assert len(await asyncio.gather(*waiting)) == 2 + URGENT_PLACES
+    assert len(await asyncio.gather(*waiting)) == 2 + SPARE_PLACES
+
+
+@virtual
+async def test_full_queue_has_places_left_for_the_first_of_another_caller() -> None:
+    batcher = await start_batcher(ScriptedEngine(), max_images=1, max_queued=1)
+    waiting = await send_all(batcher, 1)
+    await until(0.5)
+    waiting += await send_all(batcher, 2)
+
+    waiting += await send_all(batcher, 3, turn=Turn("ward"))
+
+    with pytest.raises(QueueFull):
+        await batcher.submit(radiograph(99), turn=Turn("ward"))
+    assert len(await asyncio.gather(*waiting)) == 3
 
 
 @virtual

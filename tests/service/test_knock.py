@@ -10,8 +10,12 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.predict import MAX_DEADLINE_MS
 from service.settings import IntakeSettings
+from service.turns import Turn
 from tests.support.apps import OpenApp, open_app, tiny_settings
 from tests.support.radiographs import png_bytes
+
+CALLER = Turn("127.0.0.1")
+"""Who the test client is."""
 
 FULL = (503, "QUEUE_FULL")
 MALFORMED = (400, "INVALID_REQUEST")
@@ -21,7 +25,7 @@ MALFORMED = (400, "INVALID_REQUEST")
 async def full_house(tiny_store: Path, tmp_path: Path) -> AsyncIterator[OpenApp]:
     settings = tiny_settings(tiny_store, tmp_path, intake=IntakeSettings(max_requests=1))
     async with open_app(settings) as opened:
-        with opened.runtime.admission.enter():
+        with opened.runtime.admission.enter(CALLER):
             yield opened
 
 
@@ -78,6 +82,17 @@ async def test_malformed_header_is_told_also_in_a_full_house(
 async def test_urgent_upload_finds_its_place(full_house: OpenApp) -> None:
     headers = {"X-Priority": "stat"}
     answer = await full_house.client.post("/predict", content=png_bytes(), headers=headers)
+
+    assert answer.status_code == 200
+
+
+async def test_first_upload_of_another_caller_finds_its_place(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    settings = tiny_settings(tiny_store, tmp_path, intake=IntakeSettings(max_requests=1))
+    async with open_app(settings) as opened:
+        with opened.runtime.admission.enter(Turn("archive")):
+            answer = await opened.client.post("/predict", content=png_bytes())
 
     assert answer.status_code == 200
 

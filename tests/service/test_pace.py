@@ -46,3 +46,16 @@ def test_it_is_bounded_and_forgets() -> None:
         doubt.note(1.0, 1.0)
 
     assert doubt.factor == pytest.approx(LEAST_FACTOR, abs=0.02)
+
+
+def test_caution_fades_where_nothing_is_learnt() -> None:
+    doubt = Doubt()
+    for _ in range(100):
+        doubt.note(3.0, 1.0)
+    before = doubt.factor
+
+    for _ in range(4096):
+        doubt.fade()
+
+    assert before == MOST_FACTOR
+    assert doubt.factor == pytest.approx(LEAST_FACTOR, abs=0.01)

@@ -208,7 +208,9 @@ async def test_two_uploads_at_once_with_the_same_bytes_are_both_answered(tmp_pat
         assert await asyncio.gather(*tasks) == [1, 2]
 
 
-async def test_writer_outlives_a_failed_transaction_that_cannot_be_logged_either(tmp_path: Path) -> None:
+async def test_writer_outlives_a_failed_transaction_that_cannot_be_logged_either(
+    tmp_path: Path,
+) -> None:
     set_up_logs("info", FullDisk())
     async with _open(tmp_path) as record:
         with sqlite3.connect(tmp_path / "shadow.sqlite") as other:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.turns import URGENT_IN_A_ROW, Turn, Turns
+from service.turns import URGENT_IN_A_ROW, Crowd, Turn, Turns
 
 Arrival = tuple[str, bool, int]
 """Caller, urgency, and a number that nobody else has."""
@@ -134,3 +134,43 @@ def test_steady_urgent_traffic_does_not_stop_routine() -> None:
 def test_nobody_waits() -> None:
     with pytest.raises(LookupError):
         Turns[str]().take()
+
+
+@given(ARRIVALS, st.sampled_from("abcd"))
+def test_crowd_expects_all_that_go_first_and_at_most_one_more_of_each_caller(
+    arrivals: list[Arrival], newcomer: str
+) -> None:
+    turns, crowd = queue_of(arrivals), Crowd()
+    for caller, is_urgent, _ in arrivals:
+        crowd.add(Turn(caller, is_urgent))
+    told = crowd.count_ahead(Turn(newcomer))
+    turns.add((newcomer, False, -1), Turn(newcomer))
+    taken = take_all(turns)
+
+    gone = [number for _, _, number in taken].index(-1)
+    urgent_behind = sum(is_urgent for _, is_urgent, _ in taken[gone:])
+    assert gone <= told <= gone + urgent_behind + len(set("abcd") - {newcomer})
+
+
+def test_crowd_of_one_caller_delays_another_by_one_turn() -> None:
+    crowd = Crowd()
+    for _ in range(60):
+        crowd.add(Turn("archive"))
+
+    assert crowd.count_ahead(Turn("ward")) == 1
+    assert crowd.count_ahead(Turn("archive")) == 60
+    assert crowd.is_first(Turn("ward"))
+    assert not crowd.is_first(Turn("archive"))
+
+
+@given(ARRIVALS)
+def test_crowd_that_left_is_empty(arrivals: list[Arrival]) -> None:
+    crowd = Crowd()
+    for caller, is_urgent, _ in arrivals:
+        crowd.add(Turn(caller, is_urgent))
+    count = len(crowd)
+    for caller, is_urgent, _ in arrivals:
+        crowd.remove(Turn(caller, is_urgent))
+
+    assert (count, len(crowd)) == (len(arrivals), 0)
+    assert crowd.count_ahead(Turn("a")) == 0
