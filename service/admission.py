@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from service.core.errors import DeadlineExceeded, QueueFull, ShuttingDown
-from service.pace import Doubt, Flow
+from service.pace import UNKNOWN_RETRY_SECONDS, Doubt, Flow
 from service.turns import ANYBODY, SPARE_PLACES, Crowd, Turn
 
 ALWAYS_LET_IN: Final = 4
@@ -21,9 +21,6 @@ ALWAYS_LET_IN: Final = 4
 UNDER_WAY: Final = 8
 """So many of those that came before are being decoded or scored, and nobody's turn goes before
 them: two decoding threads, and two lanes with a few radiographs each."""
-
-UNKNOWN_RETRY_SECONDS: Final = 1.0
-"""What a refused caller is told before the pace is known."""
 
 LEAST_TELLING: Final = 16
 """Ahead of an upload, for its wait to tell how sure expectations are: what one alone takes is not
@@ -170,10 +167,25 @@ class Admission:
         return self.requests * 2 < self._max_requests and not self._is_queue_full()
 
     def take(self, more_bytes: int) -> None:
-        """Count bytes as held, or refuse them."""
+        """Count bytes as held, or refuse them.
+
+        Raises
+        ------
+        QueueFull
+            All uploads together would hold more than the limit.
+        """
         if self.in_flight_bytes + more_bytes > self._max_in_flight_bytes:
             raise QueueFull("uploads in progress hold all the memory that they may")
         self.in_flight_bytes += more_bytes
+
+    @contextmanager
+    def holding(self, more_bytes: int) -> Iterator[None]:
+        """Count bytes as held for a while, or refuse them as `take` does."""
+        self.take(more_bytes)
+        try:
+            yield
+        finally:
+            self.in_flight_bytes -= more_bytes
 
     def refuse_late(self, turn: Turn, seconds: float) -> tuple[int, float]:
         """Refuse an upload that would be answered after its deadline, at the present pace.

@@ -25,6 +25,15 @@ def score_each(score: ScoreBatch, batch: Sequence[Pixels]) -> list[Outcome]:
     return [outcome for pixels in batch for outcome in score_each(score, [pixels])]
 
 
+def score_timed(
+    score: ScoreBatch, batch: Sequence[Pixels], clock: Callable[[], float]
+) -> tuple[list[Outcome], float]:
+    """The same, and the seconds that it took."""
+    started = clock()
+    outcomes = score_each(score, batch)
+    return outcomes, clock() - started
+
+
 def _score_all(score: ScoreBatch, batch: Sequence[Pixels]) -> Sequence[Scores]:
     scored = score(stack_pixels(batch))
     if len(scored) != len(batch):

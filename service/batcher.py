@@ -16,28 +16,31 @@ Axes: N images, C channels, S side.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
 from service.batch import Batch, Scored, Waiting
-from service.batch_scoring import Outcome, ScoreBatch, score_each
+from service.batch_scoring import Outcome, ScoreBatch, score_timed
 from service.core.errors import DeadlineExceeded, EngineFailed, QueueFull, ShuttingDown
 from service.core.radiograph import Pixels
 from service.courtesy import give_way
 from service.logs import describe_error
-from service.pace import Pace
+from service.pace import UNKNOWN_RETRY_SECONDS, Pace
 from service.turns import ANYBODY, SPARE_PLACES, Turn, Turns
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-UNKNOWN_RETRY_SECONDS = 1.0
-"""What a refused caller is told before any batch was timed."""
-
 
 class Batcher:
     """One queue, one task that forms batches, and a thread for each lane of the engine.
+
+    Attributes
+    ----------
+    failed_batches
+        So many had nothing in them that could be scored.
 
     Parameters
     ----------
@@ -83,6 +86,7 @@ class Batcher:
         self._arrivals = 0
         self._company = 1
         self._is_closing = False
+        self.failed_batches = 0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -264,10 +268,12 @@ class Batcher:
                 self._waiting.discard(waiting)
 
     async def _score_batch(self, batch: Batch) -> None:
-        loop = asyncio.get_running_loop()
         pixels = [waiting.pixels for waiting in batch.members]
+        work = partial(score_timed, self._score, pixels, self._clock)
         try:
-            outcomes, seconds = await loop.run_in_executor(self._threads, self._score_timed, pixels)
+            outcomes, seconds = await asyncio.get_running_loop().run_in_executor(
+                self._threads, work
+            )
             for waiting, outcome in zip(batch.members, outcomes, strict=True):
                 if isinstance(outcome, EngineFailed):
                     waiting.fail(outcome)
@@ -282,6 +288,7 @@ class Batcher:
     def _tell(self, outcomes: list[Outcome], seconds: float) -> None:
         """Let pace, log and observer know; a defect of the observer must not stop the scoring."""
         failed = [outcome for outcome in outcomes if isinstance(outcome, EngineFailed)]
+        self.failed_batches += len(failed) == len(outcomes)
         if failed:
             cause = failed[0].__cause__ or failed[0]
             log.error("batch.failed", images=len(failed), **describe_error(cause))
@@ -291,9 +298,3 @@ class Batcher:
             self._on_batch(len(outcomes), seconds)
         except Exception as error:  # noqa: BLE001 - task boundary: callers wait for the next batch
             log.error("batch.observer_failed", **describe_error(error))
-
-    def _score_timed(self, batch: Sequence[Pixels]) -> tuple[list[Outcome], float]:
-        """Runs on a thread of a lane."""
-        started = self._clock()
-        outcomes = score_each(self._score, batch)
-        return outcomes, self._clock() - started

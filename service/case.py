@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -58,6 +58,8 @@ class Case:
         Time spent so far, by stage.
     steps
         When the stages, and parts of them, took place: for tracing.
+    hold
+        Counts bytes beyond the body as held for as long as it is open.
     scanner
         Alias out of the site's closed set.
     sample
@@ -72,6 +74,7 @@ class Case:
     deadline: float
     seconds: dict[str, float]
     turn: Turn = ANYBODY
+    hold: Callable[[int], AbstractContextManager[object]] = nullcontext
     file_format: FileFormat | None = None
     input_digest: str = ""
     pixel_digest: str | None = None

@@ -11,6 +11,9 @@ REMEMBERED_ANSWERS = 64
 
 LEAST_ANSWERS = 16
 
+UNKNOWN_RETRY_SECONDS = 1.0
+"""What a refused caller is told before any pace is known."""
+
 LEAST_FACTOR = 1.15
 """Of the expected time: it is a mean, and half of all waits are longer."""
 

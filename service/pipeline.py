@@ -74,10 +74,11 @@ class Pipeline:
         IntakeError, CapacityError
             There is no answer, and the reason has a code.
         """
-        try:
-            return await self._settle(case)
-        except ReplayConflict as conflict:
-            return await self._ledger.refuse(case, conflict)
+        async with _deadline_of(case):
+            try:
+                return await self._settle(case)
+            except ReplayConflict as conflict:
+                return await self._ledger.refuse(case, conflict)
 
     async def explain(self, case: Case, finding: Finding | None) -> Overlay:
         """Draw where the evidence for a finding lies; shows a picture and records nothing.
@@ -106,8 +107,7 @@ class Pipeline:
     async def _settle(self, case: Case) -> Body:
         """One of the three endings that have an answer."""
         try:
-            async with _deadline_of(case):
-                return await self._evaluate(case)
+            return await self._evaluate(case)
         except NotEvaluated as refusal:
             return await self._set_aside(case, refusal)
         except AnsweredBefore as earlier:
@@ -135,8 +135,10 @@ class Pipeline:
         if sniff(case.body) is not FileFormat.DICOM:
             return await self._decoders.run(self._read_and_prepare, case, turn=case.turn)
         radiograph = await self._decoders.run(self._read, case, turn=case.turn)
-        await self._ledger.look_up(case)
-        return await self._decoders.run(self._prepare, case, radiograph, has_begun=True)
+        # A log that is slow to answer must not gather decoded radiographs without end.
+        with case.hold(radiograph.grey.nbytes):
+            await self._ledger.look_up(case)
+            return await self._decoders.run(self._prepare, case, radiograph, has_begun=True)
 
     async def _set_aside(self, case: Case, refusal: NotEvaluated) -> Body:
         body = self._answers.not_evaluated(case, refusal)

@@ -103,6 +103,7 @@ class Runtime:
             "SHUTTING_DOWN": self.admission.is_draining,
             "QUEUE_FULL": self.admission.is_full,
             "RECORD_UNAVAILABLE": not self.ledger.is_writable,
+            "ENGINE_FAILED": self.slot.current.engine_watch.is_broken,
         }
         reasons = [code for code, stands in standing.items() if stands]
         return reasons + self.gatekeeper.unready_reasons()

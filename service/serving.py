@@ -16,6 +16,7 @@ from service.core.errors import CxrError
 from service.core.store import CANDIDATE
 from service.drift_sighting import Comparison
 from service.engine.base import Engine
+from service.engine_watch import EngineWatch
 from service.ledger import Ledger
 from service.logs import describe_error
 from service.pipeline import Pipeline
@@ -42,6 +43,7 @@ class Serving:
     pipeline: Pipeline
     comparison: Comparison
     finishing: "Finishing"
+    engine_watch: EngineWatch
     _users: int = 0
     _unused: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -68,6 +70,7 @@ class Serving:
         try:
             await self.batcher.close()
             await self.finishing.close()
+            await self.engine_watch.close()
         finally:
             self.engine.close()
 

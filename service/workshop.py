@@ -27,7 +27,8 @@ from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
 from service.drift_state import STATE
 from service.engine.base import Engine, radiographs_a_call
-from service.engine.loading import finish_engine
+from service.engine.loading import finish_engine, prove
+from service.engine_watch import EngineWatch
 from service.ledger import Ledger
 from service.metrics import Metrics
 from service.pacs.failures import PACS_CODES
@@ -72,6 +73,9 @@ class Workshop:
             manifest=artifact.manifest, model=model, engine=engine, batcher=batcher,
             ledger=ledger, pipeline=pipeline, comparison=comparison,
             finishing=Finishing(partial(finish_engine, artifact, engine)),
+            engine_watch=EngineWatch(
+                lambda: batcher.failed_batches, partial(prove, artifact, engine.forward)
+            ),
         )  # fmt: skip
 
     async def compare_drift(self, serving: Serving) -> None:

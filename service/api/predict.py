@@ -188,6 +188,7 @@ async def case_of(
             deadline=started + limit,
             seconds={"body": loop.time() - started},
             turn=turn,
+            hold=runtime.admission.holding,
         )
         place.begin_work(case.deadline - loop.time())
         try:

@@ -163,3 +163,14 @@ async def test_nothing_is_accepted_before_the_start() -> None:
     ending = await ending_of(batcher.submit(radiograph(1)))
 
     assert isinstance(ending, ShuttingDown)
+
+
+@virtual
+async def test_batches_of_which_nothing_was_scored_are_counted() -> None:
+    engine = ScriptedEngine(poisonous=frozenset({2, 3}))
+    batcher = await start_batcher(engine)
+    await asyncio.gather(*map(ending_of, await send_all(batcher, 1, 2)))
+    after_one_of_two = batcher.failed_batches
+    await asyncio.gather(*map(ending_of, await send_all(batcher, 3)))
+
+    assert (after_one_of_two, batcher.failed_batches) == (0, 1)

@@ -1,6 +1,7 @@
 """From bytes to a durable row: replays, conflicts, and what is outside the intended use."""
 
 import io
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from service.core.errors import EngineFailed, RecordUnavailable
 from service.record import Entry, Outcome
+from service.settings import IntakeSettings
 from tests.support.apps import OpenApp, open_app, tiny_settings
 from tests.support.radiographs import chest_levels, dicom_bytes, png_bytes
 
@@ -103,6 +105,47 @@ async def test_row_that_cannot_be_written_is_no_answer(service: OpenApp) -> None
     assert response.status_code == 503
     assert response.json()["code"] == RecordUnavailable.code
     assert ready.json()["reasons"] == [RecordUnavailable.code]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [dicom_bytes(view="LATERAL"), dicom_bytes(), dicom_bytes(chest_levels(bits=12, seed=1))],
+    ids=["not evaluated", "replayed", "in conflict"],
+)
+async def test_deadline_holds_for_every_ending(
+    service: OpenApp, tmp_path: Path, body: bytes
+) -> None:
+    await service.client.post("/predict", content=dicom_bytes())
+    holder = sqlite3.connect(tmp_path / "shadow.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")  # another process writes, and takes its time
+    try:
+        late = await service.client.post("/predict", content=body, headers={"X-Deadline-Ms": "400"})
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+
+    assert (late.status_code, late.json()["code"]) == (503, "DEADLINE_EXCEEDED")
+
+
+async def test_decoded_levels_count_as_held_while_their_instance_is_looked_up(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    body = dicom_bytes()
+    room = len(body) + chest_levels(bits=12).nbytes - 1
+    limits = IntakeSettings(max_body_bytes=len(body), max_in_flight_bytes=room)
+    async with open_app(tiny_settings(tiny_store, tmp_path, intake=limits)) as service:
+        answer = await service.client.post("/predict", content=body)
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "QUEUE_FULL")
+        assert service.runtime.admission.in_flight_bytes == 0
+
+
+async def test_broken_engine_is_not_ready(service: OpenApp) -> None:
+    service.runtime.slot.current.engine_watch.is_broken = True
+
+    ready = await service.client.get("/readyz")
+
+    assert (ready.status_code, ready.json()["reasons"]) == (503, [EngineFailed.code])
 
 
 async def test_engine_that_fails_is_no_answer_and_no_row(service: OpenApp) -> None:
