@@ -84,9 +84,17 @@ def sign(
 
 
 @app.command()
-def promote(context: typer.Context, reference: Reference) -> None:
+def promote(
+    context: typer.Context,
+    reference: Reference,
+    accept_audit: Annotated[
+        str, typer.Option(help="Why it serves though the audit did not pass; kept in HISTORY.")
+    ] = "",
+) -> None:
     """Have a version serve, if digests, thresholds, audit and golden scores fit."""
-    artifact = model_store.promote(context.obj.store, reference, prove=_prover(context.obj))
+    artifact = model_store.promote(
+        context.obj.store, reference, prove=_prover(context.obj), accepted_because=accept_audit
+    )
     typer.echo(f"{artifact.reference} {artifact.digest} serves; a running service takes it over")
 
 

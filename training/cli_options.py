@@ -50,7 +50,7 @@ AgainstOption = Annotated[
 VersionOption = Annotated[str, typer.Option("--version", help="For example 1.0.0.")]
 NameOption = Annotated[str, typer.Option("--name", help="Model name.")]
 StoreOption = Annotated[Path, typer.Option("--store", help="Model store.")]
-PromoteOption = Annotated[bool, typer.Option("--promote", help="Let it serve.")]
+PromoteOption = Annotated[bool, typer.Option("--promote", help="Have it serve, if it fits.")]
 NoteOption = Annotated[
     list[str] | None, typer.Option("--note", help="A limit for the model card; repeatable.")
 ]

@@ -20,7 +20,6 @@ from service.core.artifact import (
     AuditVerdict,
     Tolerance,
     load_artifact,
-    write_current,
 )
 from service.core.golden import Golden, write_golden
 from service.core.inference import Forward, Recipe, score_batch, stack_pixels
@@ -96,13 +95,6 @@ def release(
         for path in built.iterdir():
             path.chmod(0o444)
         shutil.move(built, version.folder)
-    return artifact
-
-
-def promote(version: Version) -> Artifact:
-    """Make the version the one that serves."""
-    artifact = load_artifact(version.folder)
-    write_current(version.store, artifact)
     return artifact
 
 

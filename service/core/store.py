@@ -1,7 +1,8 @@
 """The model store as a whole: what is in it, which version serves, and how that may change.
 
 `CURRENT` names the version that serves, `CANDIDATE` one that is scored beside it in silence, and
-`HISTORY` has one line for each change of `CURRENT`, so that a rollback knows where to go.
+`HISTORY` has one line for each change of `CURRENT`, so that a rollback knows where to go, and an
+auditor why a version serves whose audit did not pass.
 """
 
 from collections.abc import Callable
@@ -26,8 +27,11 @@ from service.core.findings import Finding
 
 CANDIDATE = "CANDIDATE"
 HISTORY = "HISTORY"
+BECAUSE = " because "
+"""Of a line of `HISTORY`: what follows is the reason, in words."""
+
 FIT_VERDICTS = (AuditVerdict.PASS, AuditVerdict.WARN)
-"""Of the confounding audit; a version that nobody audited may be a candidate, and no more."""
+"""Of the confounding audit; any other version may be a candidate, and serves for a reason only."""
 
 Prove = Callable[[Artifact], None]
 """Raises unless the engine that will serve reproduces the golden scores."""
@@ -85,8 +89,20 @@ def drop_candidate(store: Path) -> None:
     (store / CANDIDATE).unlink(missing_ok=True)
 
 
-def promote(store: Path, reference: str, *, prove: Prove, now: datetime | None = None) -> Artifact:
+def promote(
+    store: Path,
+    reference: str,
+    *,
+    prove: Prove,
+    accepted_because: str = "",
+    now: datetime | None = None,
+) -> Artifact:
     """Make a version the one that serves, if digests, thresholds, audit and golden scores fit.
+
+    Parameters
+    ----------
+    accepted_because
+        Why it serves although its audit did not pass; stands in `HISTORY`.
 
     Raises
     ------
@@ -99,9 +115,11 @@ def promote(store: Path, reference: str, *, prove: Prove, now: datetime | None =
     promised = candidate[1] if candidate is not None and candidate[0] == reference else None
     artifact = load_artifact(store / reference, manifest_digest=promised)
     serving = load_current(store) if (store / CURRENT).exists() else None
+    because = " ".join(accepted_because.split())
+    _refuse_unaudited(artifact.manifest, because)
     _refuse_unfit(artifact.manifest, None if serving is None else serving.manifest)
     prove(artifact)
-    _move(store, "promote", serving, artifact, now)
+    _move(store, "promote", serving, artifact, now, because)
     if promised is not None:
         drop_candidate(store)
     return artifact
@@ -136,10 +154,16 @@ def flagged_findings(manifest: Manifest) -> set[Finding]:
     }
 
 
-def _refuse_unfit(manifest: Manifest, serving: Manifest | None) -> None:
-    if manifest.audit not in FIT_VERDICTS:
+def _refuse_unaudited(manifest: Manifest, because: str) -> None:
+    if manifest.audit not in FIT_VERDICTS and not because:
         fit = " or ".join(FIT_VERDICTS)
-        raise PromotionRefused(f"the confounding audit says {manifest.audit}; expected {fit}")
+        raise PromotionRefused(
+            f"the confounding audit says {manifest.audit}; expected {fit}, or say with "
+            "--accept-audit why it serves all the same"
+        )
+
+
+def _refuse_unfit(manifest: Manifest, serving: Manifest | None) -> None:
     flagged = flagged_findings(manifest)
     if not flagged:
         raise PromotionRefused("no finding has a certified threshold")
@@ -169,7 +193,7 @@ def _served_before(store: Path) -> tuple[str, str] | None:
     """What the newest change moved away from; a rollback undoes promotions one by one."""
     undone = 0
     for line in reversed(_history(store)):
-        _, action, *pointers = line.split(" ")
+        _, action, *pointers = line.partition(BECAUSE)[0].split(" ")
         if action == "rollback":
             undone += 1
         elif undone:
@@ -187,14 +211,20 @@ def _history(store: Path) -> list[str]:
 
 
 def _move(
-    store: Path, action: str, before: Artifact | None, after: Artifact, now: datetime | None
+    store: Path,
+    action: str,
+    before: Artifact | None,
+    after: Artifact,
+    now: datetime | None,
+    because: str = "",
 ) -> None:
     """First the history, then the pointer: a pointer that nobody can go back from is worse."""
     moment = (now or datetime.now(UTC)).isoformat(timespec="seconds")
     pointers = [
         f"{artifact.reference} {artifact.digest}" for artifact in (before, after) if artifact
     ]
-    lines = [*_history(store), " ".join([moment, action, *pointers])]
+    reason = f"{BECAUSE}{because}" if because else ""
+    lines = [*_history(store), " ".join([moment, action, *pointers]) + reason]
     _write(store / HISTORY, "\n".join(lines) + "\n")
     write_current(store, after)
 

@@ -16,6 +16,7 @@ from service.core.artifact import (
 )
 from service.core.errors import ArtifactError, DigestMismatch, SelfTestFailed
 from service.core.store import (
+    HISTORY,
     PromotionRefused,
     list_versions,
     load_candidate,
@@ -83,6 +84,18 @@ def test_a_version_whose_audit_does_not_fit_is_refused(store: Path, audit: Audit
         promote(store, "tiny/0.0.4", prove=_fit)
 
     assert load_current(store).digest == serving.digest
+
+
+def test_a_version_whose_audit_failed_serves_for_a_reason_that_history_keeps(store: Path) -> None:
+    serving = load_current(store)
+    _write(store, "0.0.4", AuditVerdict.FAIL)
+    write_current(store, serving)
+
+    promote(store, "tiny/0.0.4", prove=_fit, accepted_because="said so because\nno rollback helps")
+
+    assert load_current(store).reference == "tiny/0.0.4"
+    assert (store / HISTORY).read_text().endswith(" because said so because no rollback helps\n")
+    assert rollback(store, prove=_fit).digest == serving.digest
 
 
 def test_a_version_that_would_lose_a_threshold_is_refused(store: Path) -> None:

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from service import __version__
 from service.cli import app, main
+from service.core.store import HISTORY
+from tests.support.models import build_tiny_artifact
 from tests.support.radiographs import dicom_bytes, png_bytes
 
 WITHOUT_TORCH = """
@@ -80,6 +82,22 @@ def test_model_is_verified_to_its_golden_scores(runner: CliRunner) -> None:
 
     assert result.exit_code == 0
     assert "golden scores reproduced on openvino" in result.stdout
+
+
+def test_version_without_a_sound_audit_is_promoted_for_a_reason_only(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = build_tiny_artifact(tmp_path / "store")
+    monkeypatch.setenv("CXR_MODEL__STORE", str(store))
+    words = ["model", "promote", "tiny/0.0.1"]
+
+    refused = runner.invoke(app, words)
+    accepted = runner.invoke(app, [*words, "--accept-audit", "phantoms have no source"])
+
+    assert "--accept-audit" in str(refused.exception)
+    assert accepted.exit_code == 0
+    assert (store / HISTORY).read_text().count("\n") == 1
+    assert "because phantoms have no source" in (store / HISTORY).read_text()
 
 
 def test_service_that_refuses_to_start_says_why(

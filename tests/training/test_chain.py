@@ -1,86 +1,30 @@
 """fit -> tune -> evaluate -> release on small folders of drawn chests, in both layouts."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from service.core.artifact import (
-    Artifact,
-    Purpose,
-    load_artifact,
-    load_current,
-)
-from service.core.drift_reference import DRIFT_REFERENCE, read_reference, write_reference
-from service.core.errors import DigestMismatch
+from service.core.artifact import Purpose, load_artifact, load_current
 from service.core.findings import FINDINGS, Finding
 from service.core.golden import read_golden
 from service.core.self_test import self_test
-from tests.support.drift import small_reference
-from tests.training.study_folders import (
-    CERTIFIABLE,
-    FEW,
-    learning_config,
-    quiet,
-    tiny_config,
-    write_class_folders,
-    write_manifest_folder,
-)
-from training.acts.drift import run_drift_reference
-from training.acts.release import Wish, run_release
-from training.acts.steps import Workplace, run_evaluate, run_fit, run_tune
+from tests.training.chains import DRAWS, NOTE, Chain, copy_run, run_chain
+from tests.training.study_folders import CERTIFIABLE, FEW, tiny_config, write_class_folders
+from training.acts.steps import run_evaluate
 from training.checkpoint import WEIGHTS
-from training.config import RunConfig
 from training.data.studies import Split
-from training.drift.reference import Effort
-from training.manifest import EPOCH, Version
-from training.measures.results import EVALUATION, TUNING, Evaluation, RunIncomplete, Tuning
+from training.measures.results import EVALUATION, RunIncomplete
 from training.onnx_export import openvino_forward
-from training.release import ReleaseRefused
 from training.scoring import load_run, torch_forward
 
-DRAWS = 40
-NOTE = "Made of phantoms."
-FEW_IMAGES = Effort(training_per_group=3, signature_images=2, streams=20, run_images=100)
-REASON = "Phantoms have no source to be confounded with."
 FIGURES = {"confusion.png", "reliability.png", "roc.png", "roc_sources.png", "scores.png"}
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """What the acts left behind."""
-
-    place: Workplace
-    version: Version
-    tuning: Tuning
-    evaluation: Evaluation
-    artifact: Artifact
-
-
-def wish(version: Version) -> Wish:
-    return Wish(version, accepted_because=REASON)
-
-
-def run_chain(folder: Path, data: Path, config: RunConfig) -> Chain:
-    place = Workplace(data, folder / "run", quiet())
-    version = Version(folder / "store", "cxr-tiny", "0.0.1", notes=(NOTE,))
-    run_fit(place, config)
-    tuning = run_tune(place, None)
-    evaluation = run_evaluate(place, None, Split.TEST, DRAWS)
-    artifact = run_release(place, None, Wish(version, is_promoted=True, accepted_because=REASON))
-    return Chain(place, version, tuning, evaluation, artifact)
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    folder = tmp_path_factory.mktemp("chain")
-    return run_chain(folder, write_manifest_folder(folder / "data", CERTIFIABLE), learning_config())
-
-
 def test_class_folders_go_through_the_whole_chain(tmp_path: Path) -> None:
-    chain = run_chain(tmp_path, write_class_folders(tmp_path / "chests", FEW), tiny_config())
+    counts = {**FEW, "val": CERTIFIABLE["val"]}
+    chain = run_chain(tmp_path, write_class_folders(tmp_path / "chests", counts), tiny_config())
 
     assert chain.evaluation.images == {"chests": dict.fromkeys(FINDINGS, 12)}
     assert load_current(chain.version.store).reference == "cxr-tiny/0.0.1"
@@ -202,20 +146,6 @@ def test_model_card_holds_numbers_limits_and_licences(chain: Chain) -> None:
         assert words in card
 
 
-def test_version_is_never_overwritten(chain: Chain) -> None:
-    with pytest.raises(ReleaseRefused, match="never changes"):
-        run_release(chain.place, None, wish(chain.version))
-
-
-def test_changed_release_is_noticed(chain: Chain, tmp_path: Path) -> None:
-    for path in chain.version.folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "MODEL_CARD.md").write_text("better numbers")
-
-    with pytest.raises(DigestMismatch, match="MODEL_CARD"):
-        load_artifact(tmp_path)
-
-
 def test_tuning_of_other_weights_is_not_evaluated(chain: Chain, tmp_path: Path) -> None:
     place = copy_run(chain, tmp_path)
     weights = bytearray((place.run / WEIGHTS).read_bytes())
@@ -224,77 +154,3 @@ def test_tuning_of_other_weights_is_not_evaluated(chain: Chain, tmp_path: Path) 
 
     with pytest.raises(RunIncomplete, match="cxr-train tune"):
         run_evaluate(place, None, Split.TEST, DRAWS)
-
-
-def test_evaluation_of_another_tuning_is_not_released(chain: Chain, tmp_path: Path) -> None:
-    place = copy_run(chain, tmp_path)
-    (place.run / TUNING).write_text((place.run / TUNING).read_text() + "\n")
-
-    with pytest.raises(RunIncomplete, match="cxr-train evaluate"):
-        run_release(place, None, wish(Version(tmp_path, "cxr-tiny", "0.0.2")))
-
-    assert not (tmp_path / "cxr-tiny").exists()
-
-
-def test_nothing_is_left_where_a_release_fails(chain: Chain, tmp_path: Path) -> None:
-    place = copy_run(chain, tmp_path / "run")
-    broken = (place.run / EVALUATION).read_text().replace('"value"', '"worth"')
-    (place.run / EVALUATION).write_text(broken)
-
-    with pytest.raises(RunIncomplete, match="not what"):
-        run_release(place, None, wish(Version(tmp_path / "store", "t", "1")))
-
-    assert not (tmp_path / "store").exists()
-
-
-def test_released_version_carries_the_drift_reference_of_its_weights(
-    chain: Chain, tmp_path: Path
-) -> None:
-    place = copy_run(chain, tmp_path / "run")
-    made = run_drift_reference(place, None, FEW_IMAGES)
-
-    artifact = run_release(place, None, wish(Version(tmp_path / "store", "t", "1")))
-
-    carried = read_reference(artifact.files[DRIFT_REFERENCE])
-    assert carried.header == made.header
-    assert carried.header.weights_digest == load_run(place.run, None).weights_digest
-
-
-def test_drift_reference_of_other_weights_is_not_released(chain: Chain, tmp_path: Path) -> None:
-    place = copy_run(chain, tmp_path / "run")
-    other = small_reference()
-    header = other.header.model_copy(update={"weights_digest": "sha256:0"})
-    (place.run / DRIFT_REFERENCE).write_bytes(write_reference(replace(other, header=header)))
-
-    with pytest.raises(RunIncomplete, match="cxr-train drift"):
-        run_release(place, None, wish(Version(tmp_path / "store", "t", "1")))
-
-
-def copy_run(chain: Chain, folder: Path) -> Workplace:
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in chain.place.run.iterdir():
-        if path.is_file():
-            (folder / path.name).write_bytes(path.read_bytes())
-    return Workplace(chain.place.data, folder, quiet())
-
-
-def test_version_without_a_sound_audit_needs_a_reason(chain: Chain, tmp_path: Path) -> None:
-    version = Version(tmp_path, "cxr-tiny", "0.0.3")
-
-    with pytest.raises(ReleaseRefused, match="not_run"):
-        run_release(chain.place, None, Wish(version))
-
-    card = chain.artifact.files["MODEL_CARD.md"].decode()
-    assert f"Released although the audit reads *not_run*: {REASON}" in card
-
-
-def test_same_run_and_time_give_the_same_digest(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(EPOCH, "1700000000")
-    versions = [Version(tmp_path / name, "cxr-tiny", "0.0.4") for name in ("one", "two")]
-
-    first, second = (run_release(chain.place, None, wish(version)) for version in versions)
-
-    assert first.digest == second.digest
-    assert first.manifest.created == "2023-11-14T22:13:20+00:00"

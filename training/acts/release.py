@@ -8,6 +8,7 @@ from typing import TypeVar
 from service.core.artifact import Artifact, AuditVerdict, digest_of
 from service.core.drift_reference import DRIFT_REFERENCE, find_reference
 from service.core.ood import OOD
+from service.core.store import promote
 from training.acts.audit import AuditOptions, run_audit, run_explain
 from training.acts.drift import run_drift_reference
 from training.acts.ood import run_ood
@@ -39,9 +40,9 @@ from training.measures.results import (
     load_record,
 )
 from training.ood.measure import OOD_EVALUATION, OodEvaluation
-from training.release import Attachments, promote, release
+from training.release import Attachments, release, verify
 from training.report.html import REPORT
-from training.scoring import load_run
+from training.scoring import Run, load_run, torch_forward
 from training.search.recipes import SEARCH, Search
 from training.soup import Members
 
@@ -86,12 +87,14 @@ def run_make(place: Workplace, config: RunConfig, wish: Wish) -> Artifact:
 
 
 def run_release(place: Workplace, config: RunConfig | None, wish: Wish) -> Artifact:
-    """Write the version folder, and `CURRENT` when asked to.
+    """Write the version folder, and have it serve when asked to and it fits.
 
     Raises
     ------
     RunIncomplete
         An act is missing, or was run on other weights.
+    service.core.store.PromotionRefused
+        It is written, and must not serve.
     """
     run = load_run(place.run, config)
     tuning = load_record(place.run, TUNING, Tuning, "tune")
@@ -105,9 +108,24 @@ def run_release(place: Workplace, config: RunConfig | None, wish: Wish) -> Artif
         artifact = release(wish.version, run, tuning, evaluation, attached)
     place.console.print(f"released {artifact.reference} {artifact.digest} in {wish.version.folder}")
     if wish.is_promoted:
-        promote(wish.version)
+        _promote(wish, run)
         place.console.print(f"{artifact.reference} is the version that serves")
     return artifact
+
+
+def _promote(wish: Wish, run: Run) -> None:
+    """By the rules of `cxr-triage model promote`, proved anew as it lies in the store."""
+
+    def prove(artifact: Artifact) -> None:
+        verify(artifact, torch_forward(run.network))
+
+    version = wish.version
+    promote(
+        version.store,
+        f"{version.name}/{version.number}",
+        prove=prove,
+        accepted_because=wish.accepted_because,
+    )
 
 
 def gather_attachments(
