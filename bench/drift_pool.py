@@ -33,6 +33,7 @@ from training.drift.reference import (
     number_groups,
 )
 from training.drift.signatures import Subject, flag_points, flags_of, measure_all
+from training.manifest import time_of_making
 
 CLEAN = ""
 SHIFTS = (
@@ -94,7 +95,12 @@ def measure_pool(plan: Plan, artifact: Artifact, cache: Path) -> Pool:
     with Progress() as progress:
         bar = progress.add_task("reference", total=len(chosen.studies) + len(chosen.shown))
         reference = build_reference(
-            plan.data, chosen, subject, plan.effort, lambda n: progress.advance(bar, n)
+            plan.data,
+            chosen,
+            subject,
+            plan.effort,
+            lambda n: progress.advance(bar, n),
+            created=time_of_making(),
         )
     pool = measure_streams(plan, subject, reference, chosen, fresh)
     _write(cache, key, pool, _describe(chosen, reference))

@@ -20,6 +20,7 @@ from training.drift.reference import Effort, TooFewImages, build_reference, choo
 from training.drift.signatures import Subject
 
 COUNTS = {split: dict.fromkeys(FINDINGS, 6) for split in ("train", "val", "test")}
+CREATED = "2025-01-01T00:00:00+00:00"
 EFFORT = Effort(
     training_per_group=5, held_out_per_group=2, signature_images=3, streams=20, run_images=100
 )
@@ -35,7 +36,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
         shifts=shifts,
     )
     chosen = choose_studies(of_training(folder), EFFORT)
-    return build_reference(folder, chosen, subject, EFFORT)
+    return build_reference(folder, chosen, subject, EFFORT, created=CREATED)
 
 
 def of_training(folder: Path) -> list[Study]:

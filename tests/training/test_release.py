@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from service.core.artifact import load_artifact, load_current
 from service.core.drift_reference import DRIFT_REFERENCE, read_reference, write_reference
@@ -121,13 +122,20 @@ def test_version_without_a_sound_audit_needs_a_reason(chain: Chain, tmp_path: Pa
     assert f"Released although the audit reads *not_run*: {REASON}" in card
 
 
-def test_same_run_and_time_give_the_same_digest(
+def test_same_run_and_fixed_time_give_the_same_digest_whatever_the_clock_says(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(EPOCH, "1700000000")
-    versions = [Version(tmp_path / name, "cxr-tiny", "0.0.4") for name in ("one", "two")]
+    released = []
+    for year in ("2030", "2031"):
+        place = copy_run(chain, tmp_path / year / "run")
+        with time_machine.travel(f"{year}-02-03T04:05:06+00:00", tick=True):
+            run_drift_reference(place, None, FEW_IMAGES)
+            version = Version(tmp_path / year / "store", "cxr-tiny", "0.0.4")
+            released.append(run_release(place, None, wish(version)))
 
-    first, second = (run_release(chain.place, None, wish(version)) for version in versions)
-
+    first, second = released
+    reference = read_reference(first.files[DRIFT_REFERENCE])
+    assert [name for name in first.files if first.files[name] != second.files[name]] == []
     assert first.digest == second.digest
-    assert first.manifest.created == "2023-11-14T22:13:20+00:00"
+    assert {first.manifest.created, reference.header.created} == {"2023-11-14T22:13:20+00:00"}

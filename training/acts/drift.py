@@ -12,6 +12,7 @@ from training.data.splits import split_digest
 from training.data.studies import Split, select
 from training.drift.reference import Effort, build_reference, choose_studies
 from training.drift.signatures import Subject, flag_points
+from training.manifest import time_of_making
 from training.measures.results import TUNING, RunIncomplete, Tuning, load_record
 from training.onnx_export import export_onnx, openvino_forward
 from training.scoring import load_run
@@ -48,7 +49,12 @@ def run_drift_reference(
         total = len(chosen.studies) + len(chosen.shown)
         bar = progress.add_task("drift reference", total=total)
         reference = build_reference(
-            place.data, chosen, subject, effort, lambda images: progress.advance(bar, images)
+            place.data,
+            chosen,
+            subject,
+            effort,
+            lambda images: progress.advance(bar, images),
+            created=time_of_making(),
         )
     write_atomically(place.run / DRIFT_REFERENCE, write_reference(reference))
     place.console.print(*reference_tables(reference), sep="\n")

@@ -8,7 +8,6 @@ the same source and label. Axes: N images, K scalars, D features.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +105,15 @@ def build_reference(
     subject: Subject,
     effort: Effort,
     on_images: OnImages = lambda images: None,
+    *,
+    created: str,
 ) -> Reference:
     """Measure the chosen studies and what known changes would do, and set the limits.
 
     Parameters
     ----------
+    created
+        ISO 8601; stands in the header, and so in the digest of the version that carries it.
     on_images
         Told how many studies were measured since the last call.
     """
@@ -129,7 +132,7 @@ def build_reference(
         images=effort.run_images, streams=effort.streams, seed=effort.seed,
     )  # fmt: skip
     header = Header(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=created,
         scalars=scalars,
         sources=_shares(chosen.studies),
         allowance=ALLOWANCE,
