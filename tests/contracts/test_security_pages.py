@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from service.core.artifact import load_current
+from service.core.store import FIT_VERDICTS
 from service.environment import describe_settings
 from service.ops import selfcheck
 
@@ -24,6 +26,22 @@ def test_every_hazard_has_a_control_and_a_test() -> None:
 
     assert [row[0].split()[0] for row in cells] == [f"H{n}" for n in range(1, len(rows) + 1)]
     assert all(len(row) == 5 and all(row) and TEST.search(row[4]) for row in cells)
+
+
+def test_an_exception_from_the_audit_is_said_wherever_it_serves() -> None:
+    served = load_current(ROOT / "model_store")
+    (hazard,) = re.findall(r"^\| H2 .*$", read("hazards.md"), re.M)
+    verdict = served.manifest.audit
+    is_sound = verdict in FIT_VERDICTS
+    card = served.files["MODEL_CARD.md"].decode()
+
+    assert (f"{served.reference}, which is shipped as `CURRENT`" in hazard) != is_sound
+    assert (f"Released although the audit reads *{verdict}*: " in card) != is_sound
+    assert ("audit of this version fails" in (ROOT / "README.md").read_text("utf-8")) != is_sound
+    for started in ("Dockerfile", "docker-compose.yml", "deploy/k8s/base/configmap.yaml"):
+        assert re.search(
+            r"CXR_MODE(=|: )(shadow\b|\$\{CXR_MODE:-shadow\})", (ROOT / started).read_text("utf-8")
+        )
 
 
 def collected_from(path: Path) -> set[str]:
