@@ -1,5 +1,6 @@
 """`cxr-train`: what is said, and with which exit code, when something is missing."""
 
+import re
 from pathlib import Path
 from urllib.error import URLError
 
@@ -11,6 +12,7 @@ from training import cli
 from training.config import OptimiserConfig, RunConfig, read_config
 
 CONFIGS = Path(cli.__file__).with_name("configs")
+STORE = Path(__file__).parents[2] / "model_store"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -142,3 +144,19 @@ def test_config_digest_follows_every_field() -> None:
     assert RunConfig().digest() == RunConfig().digest()
     assert RunConfig().digest() != longer.digest()
     assert RunConfig().digest() != RunConfig(seed=1).digest()
+
+
+def test_configurations_beside_the_search_are_those_of_released_versions() -> None:
+    released = {
+        f"{path.parent.parent.name}-{path.parent.name}" for path in STORE.glob("*/*/*.json")
+    }
+
+    assert {path.stem for path in CONFIGS.glob("*.toml")} == released
+
+
+def test_page_of_training_names_configurations_that_are_there() -> None:
+    page = (STORE.parent / "docs" / "training.md").read_text("utf-8")
+    named = set(re.findall(r"training/configs/([\w./-]+\.toml)", page))
+
+    assert "cxr-triage-1.0.0.toml" in named
+    assert [name for name in named if not (CONFIGS / name).is_file()] == []
