@@ -6,10 +6,10 @@ from service.core.artifact import MetricInterval
 from service.core.findings import Finding
 from training.measures.evidence import Bar, SourcePoint
 from training.measures.results import Discrimination
-from training.measures.source_points import PROJECT, SEED_CLAIM, SERVED
+from training.measures.source_points import PREDECESSOR, PROJECT, SERVED
 
 AUC_BARS = (
-    ("kermany: pneumonia vs normal", 0.990, SEED_CLAIM),
+    ("kermany: pneumonia vs normal", 0.990, PREDECESSOR),
     (
         "kermany: pneumonia vs normal",
         0.9892,
@@ -20,7 +20,7 @@ AUC_BARS = (
     ("tuberculosis vs rest", 0.98, PROJECT),
 )
 CALIBRATION_ERROR = 0.05
-SEED_ACCURACY = 0.76
+PREDECESSOR_ACCURACY = 0.76
 
 
 def measure_bars(
@@ -55,14 +55,14 @@ def measure_bars(
 def _point_bars(point: SourcePoint) -> tuple[Bar, ...]:
     where = f"{point.source} {point.finding} ({point.choice})"
     data = _sizes(point.positives, point.negatives)
-    # The seed claims a sensitivity and an accuracy, and says nothing of a specificity.
-    specificity_by = PROJECT if point.asked_by == SEED_CLAIM else point.asked_by
+    # The predecessor claims a sensitivity and an accuracy, and says nothing of a specificity.
+    specificity_by = PROJECT if point.asked_by == PREDECESSOR else point.asked_by
     asked = [
         ("sensitivity", point.sensitivity, point.required_sensitivity, point.asked_by),
         ("specificity", point.specificity, point.required_specificity, specificity_by),
     ]
     if point.finding == Finding.PNEUMONIA:
-        asked.append(("three-class accuracy", point.accuracy, SEED_ACCURACY, SEED_CLAIM))
+        asked.append(("three-class accuracy", point.accuracy, PREDECESSOR_ACCURACY, PREDECESSOR))
     # Where the threshold was read off, the sensitivity is what was asked for by construction.
     kept = asked if point.choice == SERVED else asked[1:]
     return tuple(

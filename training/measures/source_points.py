@@ -38,10 +38,10 @@ class Case:
     draws: Sequence[Indices]
 
 
-SEED_CLAIM = "claim of the project's seed, on images of its own"
+PREDECESSOR = "claim of the predecessor of this project, on images of its own"
 PROJECT = "set by this project"
 REQUIREMENTS = (
-    Requirement("kermany", Finding.PNEUMONIA, 0.97, 0.90, SEED_CLAIM),
+    Requirement("kermany", Finding.PNEUMONIA, 0.97, 0.90, PREDECESSOR),
     Requirement(
         "shenzhen128",
         Finding.TUBERCULOSIS,

@@ -42,8 +42,8 @@ def bar_section(evidence: Evidence) -> Section:
     """Where the version stands against what is asked of it."""
     note = (
         "A bar is met when the measured value reaches it, and surely met when its whole interval "
-        "does. The seed of this project claimed AUC 0.99, sensitivity 0.97 and accuracy 0.76. A "
-        "published claim was made on other images, even where the collection is the same."
+        "does. The predecessor of this project claimed AUC 0.99, sensitivity 0.97 and accuracy "
+        "0.76. A published claim was made on other images, even where the collection is the same."
     )
     tables = (_bar_table(evidence.bars), _source_point_table(evidence.source_points))
     return Section("Bars and published claims", note, tables)
