@@ -25,7 +25,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: $(CPU)/.installed  ## start the service with phantoms and try it; ARGS="--help" for its options
+demo: $(CPU)/.installed  ## start the service and try it on a real radiograph; ARGS="--help" for its options
 	@$(CPU)/bin/cxr-triage demo $(ARGS)
 
 .PHONY: test

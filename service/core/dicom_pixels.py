@@ -24,7 +24,7 @@ from service.core.grey import grey_from_colour
 
 _SUBSAMPLED = "YBR_FULL_422"
 _DECODED_TO_RGB = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-"""Here Pillow undoes YBR itself."""
+"""Here libjpeg-turbo undoes YBR itself."""
 
 NATIVE = (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
 

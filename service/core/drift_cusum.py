@@ -13,7 +13,8 @@ Numbers = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 ALLOWANCE = 0.25
-"""k: half of the smallest shift worth an alarm, half a standard deviation (METHODS: 0.25)."""
+"""k: half of the smallest shift worth an alarm, half a standard deviation (Hawkins and Olwell,
+Cumulative Sum Charts, 1998)."""
 
 FAMILY_RUN_IMAGES = 10_000
 """Mean images of one scanner between false alarms of all its scalars together (ARL0)."""
