@@ -67,7 +67,7 @@ def _open_openvino() -> Callable[[Batch], Batch]:
 def _open_torch() -> Callable[[Batch], Batch]:
     """Eager, fp32, as a tutorial does it; weights cost the same whatever they are."""
     import torch  # noqa: PLC0415 - in an environment of its own
-    from torchvision.models import densenet121  # noqa: PLC0415
+    from torchvision.models import densenet121  # noqa: PLC0415 - the same
 
     network = densenet121(weights=None, num_classes=3)
     network.features.conv0 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)

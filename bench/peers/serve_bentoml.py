@@ -10,14 +10,14 @@ from network import MAX_BATCH, PORT, open_network, prepare_picture, tell
 from PIL.Image import Image
 
 
-@bentoml.service(workers=1, traffic={"timeout": 60})  # type: ignore[untyped-decorator]
+@bentoml.service(workers=1, traffic={"timeout": 60})
 class Chest:
     """The service."""
 
     def __init__(self) -> None:
         self.forward = open_network()
 
-    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=10_000)  # type: ignore[untyped-decorator]
+    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=10_000)
     def predict(self, images: list[Image]) -> list[dict[str, float]]:
         """A batch."""
         pixels = np.stack([prepare_picture(image) for image in images])

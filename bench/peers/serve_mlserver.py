@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 
-class Chest(MLModel):  # type: ignore[misc]
+class Chest(MLModel):
     """The runtime."""
 
     async def load(self) -> bool:
@@ -24,7 +24,7 @@ class Chest(MLModel):  # type: ignore[misc]
         self.lock = threading.Lock()
         return True
 
-    @custom_handler(rest_path="/predict")  # type: ignore[untyped-decorator]
+    @custom_handler(rest_path="/predict")
     async def handle(self, request: Request) -> Response:
         """One upload, off the event loop."""
         body = await request.body()

@@ -7,7 +7,7 @@ from mosec import Server, Worker
 from network import BATCH_SECONDS, MAX_BATCH, PORT, Batch, open_network, read_picture, tell
 
 
-class Decode(Worker):  # type: ignore[misc]
+class Decode(Worker):
     """Bytes to pixels."""
 
     def deserialize(self, data: bytes) -> bytes:
@@ -19,7 +19,7 @@ class Decode(Worker):  # type: ignore[misc]
         return read_picture(data)
 
 
-class Score(Worker):  # type: ignore[misc]
+class Score(Worker):
     """Pixels to probabilities."""
 
     def __init__(self) -> None:
