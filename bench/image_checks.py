@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from service.core.appearance import SIDE, TURNS, Polarity, judge_polarity, judge_turn, shrink
+from service.core.appearance import (
+    SIDE,
+    TURNS,
+    Polarity,
+    compare,
+    judge_polarity,
+    shrink,
+    turn_of,
+)
 from service.core.grey import widen
 from service.core.radiograph import WHITE, Grey
 from training.measures.statistics import wilson
@@ -47,6 +55,10 @@ def _is_negative(grey: Grey) -> bool:
     return judge_polarity(grey) is Polarity.INVERTED
 
 
+def _is_turned(grey: Grey) -> bool:
+    return turn_of(compare(grey)) != 0
+
+
 def _turned(turns: int) -> Callable[[Grey], Grey]:
     return lambda grey: np.ascontiguousarray(np.rot90(grey, turns))
 
@@ -54,13 +66,11 @@ def _turned(turns: int) -> Callable[[Grey], Grey]:
 CHECKS: Final = (
     Check("negative", lambda grey: np.asarray(WHITE - grey, np.uint16), _is_negative),
     *(
-        Check(f"turned by {degrees} degrees", _turned(turns), lambda grey: judge_turn(grey) != 0)
+        Check(f"turned by {degrees} degrees", _turned(turns), _is_turned)
         for turns, degrees in enumerate(TURNS)
         if degrees
     ),
-    Check(
-        "upside down", lambda grey: np.ascontiguousarray(grey[::-1]), lambda g: judge_turn(g) != 0
-    ),
+    Check("upside down", lambda grey: np.ascontiguousarray(grey[::-1]), _is_turned),
 )
 
 

@@ -71,13 +71,14 @@ def compare(grey: Grey) -> NDArray[np.float64]:
     return np.asarray(_TURNED @ shrink(grey).ravel() / (SIDE * SIDE))
 
 
-def judge_turn(grey: Grey) -> int:
-    """Degrees by which the picture clearly is turned, be it a negative or not; else 0."""
-    return turn_of(compare(grey))
-
-
 def turn_of(likenesses: NDArray[np.float64]) -> int:
-    """The same by the likenesses (K,) to a chest turned by each of `TURNS`."""
+    """Degrees by which the picture clearly is turned, be it a negative or not; else 0.
+
+    Parameters
+    ----------
+    likenesses
+        (K,) to a chest turned by each of `TURNS`, of `compare`.
+    """
     likeness = np.abs(likenesses)
     turn = int(likeness.argmax())
     return TURNS[turn] if likeness[turn] - likeness[0] > TURN_MARGIN else 0

@@ -74,11 +74,12 @@ def read_dicom(body: bytes, *, max_pixels: int, min_side_px: int) -> Radiograph:
     if pixel_format.frames > 1:
         raise NotEvaluated("MULTI_FRAME", f"{pixel_format.frames} frames; expected one")
     words = read_words(body, layout, pixels, pixel_format)
-    render = (
-        _render_grey if pixel_format.photometric_interpretation in MONOCHROME else _render_colour
+    grey, padding, sources, cautions = (
+        _render_grey(words, pixel_format, tags)
+        if pixel_format.photometric_interpretation in MONOCHROME
+        else _render_colour(words, layout, pixel_format, tags)
     )
-    grey, padding, sources, cautions = render(words, layout, pixel_format, tags)
-    context = read_context(tags, transfer_syntax_uid=layout.transfer_syntax_uid)
+    context = read_context(tags)
     return Radiograph(
         grey,
         FileFormat.DICOM,
@@ -108,7 +109,7 @@ def _loss_caution(layout: Layout, tags: Tags) -> tuple[Caution, ...]:
     return (Caution("LOSSY_COMPRESSION", "lossy compression: detail may be gone"),)
 
 
-def _render_grey(words: Words, layout: Layout, pixel_format: PixelFormat, tags: Tags) -> Rendered:
+def _render_grey(words: Words, pixel_format: PixelFormat, tags: Tags) -> Rendered:
     """Modality, VOI and polarity as one table over the stored words."""
     values = stored_values(pixel_format)
     padding, cautions = find_padding(words, values, pixel_format, tags)

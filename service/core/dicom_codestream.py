@@ -26,7 +26,6 @@ class Promise:
     columns: int
     samples: int
     precision: int
-    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def read_jpeg_2000(codestream: bytes) -> Promise:
     if tiles > _MAX_TILES or len(depths) != 1 or codestream[43:45] != b"\1\1":
         raise PixelDataDamaged("the JPEG 2000 codestream has too many tiles or uneven components")
     depth = codestream[42]
-    return Promise(bottom - top, right - left, samples, (depth & 0x7F) + 1, depth > 0x7F)
+    return Promise(bottom - top, right - left, samples, (depth & 0x7F) + 1)
 
 
 def unwrap_jpeg_2000(frame: bytes) -> bytes:

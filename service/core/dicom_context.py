@@ -40,7 +40,7 @@ _CHEST_CODES = frozenset(
 """DICOM CID 4009 and 4: chest, thoracic cavity, lung; SNOMED CT and SRT."""
 
 
-def read_context(tags: Tags, *, transfer_syntax_uid: str) -> DicomContext:
+def read_context(tags: Tags) -> DicomContext:
     """Collect the context; polarity and window source are filled in by the reader."""
     sop_class = tags.text("SOPClassUID")
     intent = tags.text("PresentationIntentType").upper()
@@ -52,8 +52,6 @@ def read_context(tags: Tags, *, transfer_syntax_uid: str) -> DicomContext:
         presentation_intent="FOR PROCESSING" if sop_class == DX_FOR_PROCESSING else intent,
         image_type=tuple(value.upper() for value in tags.texts("ImageType")),
         sop_class_uid=sop_class,
-        transfer_syntax_uid=transfer_syntax_uid,
-        photometric_interpretation=tags.text("PhotometricInterpretation").upper(),
         polarity_source="",
         window_source="",
         spacing_mm=read_spacing_mm(tags),

@@ -48,11 +48,6 @@ class Tags:
     def __contains__(self, keyword: str) -> bool:
         return Tag(keyword) in self._dataset
 
-    @property
-    def dataset(self) -> Dataset:
-        """The data set itself, for pydicom's own functions; it has no pixels."""
-        return self._dataset
-
     def text(self, keyword: str) -> str:
         """First value as text, or ""."""
         return next(iter(self.texts(keyword)), "")

@@ -59,8 +59,6 @@ class DicomContext:
     presentation_intent: str
     image_type: tuple[str, ...]
     sop_class_uid: str
-    transfer_syntax_uid: str
-    photometric_interpretation: str
     polarity_source: str
     window_source: str
     spacing_mm: tuple[float, float] | None

@@ -141,8 +141,6 @@ def _context(sop: str, study: str, accession: str, patient: str) -> DicomContext
         presentation_intent="FOR PRESENTATION",
         image_type=("ORIGINAL", "PRIMARY"),
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        photometric_interpretation="MONOCHROME2",
         polarity_source="photometric",
         window_source="none",
         spacing_mm=None,

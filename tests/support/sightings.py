@@ -38,6 +38,6 @@ def describe_device(software: str) -> DicomContext:
     """Tags of a detector with this software."""
     return DicomContext(
         modality="DX", view=View.PA, body_part="CHEST", age_years=50.0, presentation_intent="",
-        image_type=(), sop_class_uid="", transfer_syntax_uid="", photometric_interpretation="",
+        image_type=(), sop_class_uid="",
         polarity_source="", window_source="", spacing_mm=None, software_versions=software,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""EM finds the mix that images were drawn from, and the correction is Bayes."""
+"""EM finds the mix that images were drawn from."""
 
 import numpy as np
 import pytest
@@ -10,52 +10,36 @@ from tests.training.split_scores import make_scores, make_studies
 from training.data.studies import Split
 from training.measures.operating import count_images
 from training.measures.prevalence import (
-    correct_prevalence,
     estimate_prevalence,
     mix_of,
     offer_prevalence,
 )
-from training.measures.statistics import log_loss, patient_draws
+from training.measures.statistics import patient_draws
 
 Floats = NDArray[np.float64]
 EVEN = np.full(3, 1 / 3)
 
 
-def drawn(mix: list[float], images: int = 6000) -> tuple[Floats, NDArray[np.int64]]:
+def drawn(mix: list[float], images: int = 6000) -> Floats:
     """Probabilities that are calibrated for equal shares, of images of another mix."""
     generator = np.random.default_rng(12)
     targets = generator.choice(3, images, p=mix)
     values = generator.normal(size=(images, 3))
     values[np.arange(images), targets] += 1.5
-    return softmax(values * 1.5, axis=1), targets
+    return softmax(values * 1.5, axis=1)
 
 
 @pytest.mark.parametrize("mix", [[0.8, 0.15, 0.05], [0.2, 0.1, 0.7]])
 def test_em_finds_the_mix_of_unlabelled_images(mix: list[float]) -> None:
-    probabilities, _ = drawn(mix)
+    probabilities = drawn(mix)
 
     assert estimate_prevalence(probabilities, EVEN) == pytest.approx(mix, abs=0.03)
 
 
 def test_em_leaves_the_mix_that_it_was_calibrated_to() -> None:
-    probabilities, _ = drawn([1 / 3] * 3)
+    probabilities = drawn([1 / 3] * 3)
 
     assert estimate_prevalence(probabilities, EVEN) == pytest.approx(EVEN, abs=0.03)
-
-
-def test_corrected_probabilities_lose_less() -> None:
-    probabilities, targets = drawn([0.9, 0.07, 0.03])
-
-    corrected = correct_prevalence(probabilities, EVEN, estimate_prevalence(probabilities, EVEN))
-
-    assert corrected.sum(axis=1) == pytest.approx(1)
-    assert log_loss(corrected, targets) < log_loss(probabilities, targets)
-
-
-def test_correction_to_the_same_mix_changes_nothing() -> None:
-    probabilities, _ = drawn([1 / 3] * 3, images=20)
-
-    assert correct_prevalence(probabilities, EVEN, EVEN) == pytest.approx(probabilities)
 
 
 def test_mix_without_one_of_the_findings_offers_nothing() -> None:

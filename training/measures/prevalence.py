@@ -1,4 +1,4 @@
-"""Prevalence correction, offered and never silently applied: the served probabilities stay.
+"""The prevalence that unlabelled images tell of; offered, never applied to a probability.
 
 Axes: N images, F findings.
 
@@ -44,14 +44,6 @@ def estimate_prevalence(probabilities_nf: Numbers, prior_f: Numbers) -> Numbers:
         if is_settled:
             break
     return prevalence_f
-
-
-def correct_prevalence(
-    probabilities_nf: Numbers, prior_f: Numbers, prevalence_f: Numbers
-) -> Numbers:
-    """(N, F) what the probabilities would be where the findings are so common (Bayes)."""
-    weighted_nf = probabilities_nf * (np.asarray(prevalence_f) / prior_f)
-    return np.asarray(weighted_nf / weighted_nf.sum(axis=1, keepdims=True))
 
 
 def mix_of(counts: Counts) -> Numbers | None:
