@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from service.core.findings import ABNORMAL
 from service.core.triage import Priority
@@ -20,6 +29,8 @@ from service.record.evidence import Kind, Label
 
 LABEL_NUMBER = {Label.POSITIVE.value: 1, Label.NEGATIVE.value: 0, Label.UNCLEAR.value: -1}
 UNKNOWN = "unknown"
+REPORTED = ("read", *(f"report_{finding}" for finding in ABNORMAL))
+"""What a case has from the newest report of its study or its accession number."""
 
 Case = dict[str, Any]
 """A row of `cases` by column name."""
@@ -80,10 +91,12 @@ def join_reports(connection: Connection, made: Sequence[Case]) -> None:
     known = select(case_reports).where(case_reports.c.study_key.in_(keys))
     reports = {row["study_key"]: row for row in connection.execute(known).mappings()}
     for case_row in made:
-        report = reports.get(case_row["study"]) or reports.get(case_row["accession"])
-        if report is not None:
-            names = ["read", *(f"report_{finding}" for finding in ABNORMAL)]
-            case_row |= {name: report[name] for name in names}
+        of_case = [
+            reports[key] for key in (case_row["study"], case_row["accession"]) if key in reports
+        ]
+        if of_case:
+            newest = max(of_case, key=lambda report: report["evidence"])
+            case_row |= {name: newest[name] for name in REPORTED}
             case_row["disagrees"] = int(_disagrees(case_row))
 
 
@@ -125,7 +138,7 @@ def _apply_candidates(connection: Connection, rows: Sequence[Mapping[str, Any]])
                 int(finding in body["flags"]) if is_evaluated else None
             )
         values.append(value)
-    return _update_each(connection, values)
+    return _update_entries(connection, values)
 
 
 def _apply_verdicts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
@@ -136,22 +149,27 @@ def _apply_verdicts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
         for finding in ABNORMAL:
             value[f"verdict_{finding}"] = LABEL_NUMBER.get(verdicts.get(finding))
         values.append(value)
-    return _update_each(connection, values)
+    return _update_entries(connection, values)
 
 
-def _update_each(connection: Connection, values: Sequence[Case]) -> set[int]:
+def _update_entries(connection: Connection, values: Sequence[Case]) -> set[int]:
+    _update_each(connection, cases.c.id, values)
+    about = [value["about"] for value in values]
+    return set(connection.scalars(select(cases.c.sequence).where(cases.c.id.in_(about))))
+
+
+def _update_each(
+    connection: Connection, named_by: ColumnElement[Any], values: Sequence[Case]
+) -> None:
     names = [name for name in values[0] if name != "about"]
-    statement = update(cases).where(cases.c.id == bindparam("about"))
     bound: Case = {name: bindparam(f"new_{name}") for name in names}
     connection.execute(
-        statement.values(**bound),
+        update(cases).where(named_by == bindparam("about")).values(**bound),
         [
             {"about": value["about"], **{f"new_{name}": value[name] for name in names}}
             for value in values
         ],
     )
-    about = [value["about"] for value in values]
-    return set(connection.scalars(select(cases.c.sequence).where(cases.c.id.in_(about))))
 
 
 def _apply_reports(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
@@ -164,35 +182,30 @@ def _apply_reports(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     keys = list(newest)
     connection.execute(delete(case_reports).where(case_reports.c.study_key.in_(keys)))
     connection.execute(insert(case_reports), list(newest.values()))
-    names = ["read", *(f"report_{finding}" for finding in ABNORMAL)]
-    bound = [
-        {"key": key, **{f"new_{name}": report[name] for name in names}}
-        for key, report in newest.items()
-    ]
-    for column in (cases.c.study, cases.c.accession):
-        statement = update(cases).where(column == bindparam("key"))
-        connection.execute(
-            statement.values(**{name: bindparam(f"new_{name}") for name in names}), bound
-        )
-    _mark_disagreements(connection, keys)
-    about = select(cases.c.sequence).where(
-        or_(cases.c.study.in_(keys), cases.c.accession.in_(keys))
-    )
-    return set(connection.scalars(about))
+    joined = _joined_anew(connection, keys)
+    if joined:
+        _update_each(connection, cases.c.sequence, list(joined.values()))
+    return set(joined)
 
 
-def _mark_disagreements(connection: Connection, keys: Sequence[str]) -> None:
-    contradicted = or_(
-        *(
-            (cases.c[f"report_{finding}"] >= 0)
-            & (cases.c[f"report_{finding}"] != cases.c[f"flag_{finding}"])
-            for finding in ABNORMAL
-        )
+def _joined_anew(connection: Connection, keys: Sequence[str]) -> dict[int, Case]:
+    """What the newest report by either key makes of the cases that bear one of these keys."""
+    flags = [cases.c[f"flag_{finding}"] for finding in ABNORMAL]
+    by_either_key = case_reports.c.study_key.in_([cases.c.study, cases.c.accession])
+    told = (
+        select(cases.c.sequence, *flags, *(case_reports.c[name] for name in REPORTED))
+        .join_from(cases, case_reports, by_either_key)
+        .where(or_(cases.c.study.in_(keys), cases.c.accession.in_(keys)))
+        .order_by(case_reports.c.evidence)
     )
-    reported = or_(cases.c.study.in_(keys), cases.c.accession.in_(keys))
-    connection.execute(
-        update(cases).where(reported).values(disagrees=case((contradicted, 1), else_=0))
-    )
+    return {
+        row["sequence"]: {
+            "about": row["sequence"],
+            **{name: row[name] for name in REPORTED},
+            "disagrees": int(_disagrees(row)),
+        }
+        for row in map(dict, connection.execute(told).mappings())
+    }
 
 
 def _report_of(row: Mapping[str, Any]) -> Case:
