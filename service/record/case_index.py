@@ -275,10 +275,6 @@ def _take_in(connection: Connection, entries: Sequence[Any], evidence: Sequence[
         made = [case_of(entry) for entry in entries]
         count_studies_once(connection, made)
         join_reports(connection, made)
-        # Another process may have been quicker with the same rows.
-        numbers = [case["sequence"] for case in made]
-        unseal(connection, numbers)
-        connection.execute(delete(cases).where(cases.c.sequence.in_(numbers)))
         connection.execute(insert(cases), made)
     if evidence:
         unseal(connection, apply_evidence(connection, evidence))

@@ -1,6 +1,7 @@
 """The index says what the chained rows say, in whatever order they came."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -185,6 +186,18 @@ async def test_two_indexers_make_one_index(log: _Log) -> None:
     other.close()
 
     assert [row["sequence"] for row in rows] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_indexers_that_work_at_once_take_each_row_once(log: _Log) -> None:
+    await log.append(*(_of_study(str(n) * 64) for n in range(6)))
+    others = [open_case_index(log.url, log.record.reader) for _ in range(4)]
+
+    with ThreadPoolExecutor(len(others)) as threads:
+        taken = sum(threads.map(CaseIndex.step, others))
+    for other in others:
+        other.close()
+
+    assert (taken, [row["sequence"] for row in log.rows()]) == (6, [1, 2, 3, 4, 5, 6])
 
 
 class _Blocks:
