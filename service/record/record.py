@@ -28,7 +28,7 @@ from service.record.writer import OnCommit, Recorder
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 ANCHOR_SUFFIX = {shadow_log: ".head", evidence_log: ".evidence.head"}
-"""The anchor of `shadow.sqlite` is `shadow.sqlite.head`."""
+"""The anchor of `shadow.db` is `shadow.db.head`."""
 
 READ_THREADS = 2
 """Look-ups beside the writer; each takes well under a millisecond."""
@@ -183,7 +183,7 @@ def open_record(
     Parameters
     ----------
     url
-        SQLAlchemy address: `sqlite:///shadow.sqlite`, `postgresql+pg8000://...`.
+        SQLAlchemy address: `sqlite:///shadow.db`, `postgresql+pg8000://...`.
     max_pending, max_rows, on_commit, clock
         See `Recorder`.
     lock_seconds
