@@ -1,6 +1,7 @@
 """JSON behind each page: the same numbers, for a script or another chart."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
@@ -23,6 +24,7 @@ Utilisation = Annotated[float, Query(ge=0.1, le=0.99)]
 CapMinutes = Annotated[float, Query(ge=1, le=10_080)]
 Reference = Annotated[Literal["report", "verdict"], Query()]
 DEFAULT_DAYS = 30
+ENTRY_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def get_desk(request: Request, runtime: OpenRuntime) -> ReviewDesk:
@@ -36,6 +38,22 @@ def get_desk(request: Request, runtime: OpenRuntime) -> ReviewDesk:
 
 
 OpenDesk = Annotated[ReviewDesk, Depends(get_desk)]
+
+
+def check_entry_id(entry_id: str) -> str:
+    """An id as answers have them.
+
+    Raises
+    ------
+    HTTPException
+        404: no entry has such an id, and no database is asked for it.
+    """
+    if ENTRY_ID.fullmatch(entry_id) is None:
+        raise HTTPException(404)
+    return entry_id
+
+
+EntryId = Annotated[str, Depends(check_entry_id)]
 
 
 @router.get("/worklist")

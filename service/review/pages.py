@@ -16,6 +16,7 @@ from service.review.endpoints import (
     Abnormal,
     CapMinutes,
     Days,
+    EntryId,
     OpenDesk,
     Readers,
     Reference,
@@ -52,7 +53,7 @@ def worklist(
 
 
 @router.get("/review/cases/{entry_id}")
-def case(request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id: str) -> Response:
+def case(request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id: EntryId) -> Response:
     """All that is recorded of one radiograph."""
     found = desk.case(entry_id)
     if found is None:
@@ -74,7 +75,9 @@ def disagreements(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Res
 
 
 @router.get("/review/disagreements/{entry_id}")
-def adjudicate(request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id: str) -> Response:
+def adjudicate(
+    request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id: EntryId
+) -> Response:
     """Ask for a verdict; the model's answer and the report are shown only once it is given."""
     found = desk.case(entry_id)
     if found is None:
@@ -91,7 +94,7 @@ def adjudicate(request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id:
 async def give_verdict(
     runtime: OpenRuntime,
     reviewer: AsReviewer,
-    entry_id: str,
+    entry_id: EntryId,
     pneumonia: Annotated[Label, Form()],
     tuberculosis: Annotated[Label, Form()],
     note: Note = "",

@@ -21,6 +21,9 @@ PAGE_ROWS = 50
 CONTROL_SUFFIX = ("0", "1", "2", "3")
 """Ids end in a random digit: a quarter of the agreeing cases can be a control."""
 
+CURSOR = r"^([0-2]:[0-9]{1,15}(\.[0-9]{1,17})?:[0-9]{1,18})?$"
+"""Rank, seconds since 1970 and sequence number of the last row that was shown."""
+
 Rank = dict[int, str]
 RANK_NAME: Rank = {rank: priority.value for priority, rank in PRIORITY_RANK.items()}
 LABEL_NAME = {1: "positive", 0: "negative", -1: "unclear"}
@@ -38,7 +41,7 @@ class Filters(BaseModel):
     flag: Literal["", "pneumonia", "tuberculosis"] = ""
     warning: str = Field("", max_length=64)
     only: Literal["", "disagreement", "not_evaluated", "candidate_differs"] = ""
-    after: str = Field("", max_length=64, pattern=r"^([0-2]:[0-9.]+:[0-9]+)?$")
+    after: str = Field("", max_length=64, pattern=CURSOR)
 
 
 @dataclass(frozen=True, slots=True)

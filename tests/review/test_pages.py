@@ -178,7 +178,9 @@ async def test_paging_shows_every_row_once(
     assert order == sorted(newest_first, key=lambda place: place[0])
 
 
-@pytest.mark.parametrize("query", ["days=0", "after=x", "priority=soon", "unknown=1"])
+@pytest.mark.parametrize(
+    "query", ["days=0", "after=x", "after=0:1.2.3:4", "priority=soon", "unknown=1"]
+)
 async def test_a_malformed_question_is_a_coded_problem(
     tiny_store: Path, simulated_log: Path, query: str
 ) -> None:
