@@ -56,6 +56,9 @@ COMPARISON_NAMES = (
 
 SIMULATED_MODEL = "simulated/"
 
+_Window = tuple[int, int, tuple[str, ...], int | None, bool]
+"""All that decides which cases a window holds: rows of the log, and what was asked for."""
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -66,7 +69,7 @@ class ReviewDesk:
     def __init__(self, *, index: CaseIndex, reader: Reader) -> None:
         self._index = index
         self._reader = reader
-        self._windows: dict[tuple[int, int, tuple[str, ...]], Cases] = {}
+        self._windows: dict[_Window, Cases] = {}
         self._compared: dict[tuple[int, int], Comparison] = {}
         self._lock = threading.Lock()
         self._follower: threading.Thread | None = None
@@ -192,7 +195,7 @@ class ReviewDesk:
         only_counted: bool = False,
     ) -> Cases:
         """Evaluated cases of the reviewed model in the last days of the log, oldest first."""
-        key = (self._index.progress().done, days, names)
+        key = (self._index.progress().done, days, names, limit, only_counted)
         with self._lock:
             known = self._windows.get(key)
         if known is not None:
