@@ -2,7 +2,6 @@
 
 from service.record.chain import Break, Fault, Head, VerifyReport
 from service.record.entry import (
-    CandidateScores,
     Entry,
     Mode,
     ModelStamp,
@@ -19,7 +18,6 @@ from service.record.writer import Recorder
 
 __all__ = [
     "Break",
-    "CandidateScores",
     "Entry",
     "Evidence",
     "Fault",

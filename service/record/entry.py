@@ -58,17 +58,6 @@ class ModelStamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateScores:
-    """What the model that is scored in silence beside the serving one would have said."""
-
-    name: str
-    version: str
-    digest: str
-    probabilities: Mapping[str, float]
-    priority: Priority
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One row of the shadow log.
 
@@ -118,7 +107,6 @@ class Entry:
     priority: Priority | None = None
     flags: tuple[Flag, ...] = ()
     review_reasons: tuple[ReviewReason, ...] = ()
-    candidate: CandidateScores | None = None
     cautions: tuple[str, ...] = ()
     seconds: Mapping[str, float]
     answer: Mapping[str, object] | None = None

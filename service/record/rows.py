@@ -9,7 +9,7 @@ from typing import Any
 from service.core.findings import Finding
 from service.core.radiograph import FileFormat
 from service.core.triage import Flag, Priority, ReviewReason
-from service.record.entry import CandidateScores, Entry, Mode, ModelStamp, Outcome, Pseudonyms
+from service.record.entry import Entry, Mode, ModelStamp, Outcome, Pseudonyms
 
 Columns = dict[str, str | int | None]
 """Values of one row by column name."""
@@ -63,7 +63,6 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         priority=None if row["priority"] is None else Priority(row["priority"]),
         flags=tuple(_flag_of(flag) for flag in json.loads(row["flags"])),
         review_reasons=tuple(ReviewReason(code) for code in json.loads(row["review_reasons"])),
-        candidate=_candidate_of(row["candidate"]),
         cautions=tuple(json.loads(row["cautions"])),
         seconds=json.loads(row["seconds"]),
         answer=_parse(row["answer"]),
@@ -85,6 +84,7 @@ def _plain_columns(entry: Entry) -> Columns:
         "age_band": entry.age_band,
         "priority": None if entry.priority is None else entry.priority.value,
         "replay_of": entry.replay_of,
+        "candidate": None,
     }
 
 
@@ -115,7 +115,6 @@ def _json_columns(entry: Entry) -> Columns:
         "out_of_distribution": entry.out_of_distribution,
         "flags": [asdict(flag) for flag in entry.flags],
         "review_reasons": entry.review_reasons,
-        "candidate": None if entry.candidate is None else asdict(entry.candidate),
         "cautions": entry.cautions,
         "seconds": entry.seconds,
         "answer": entry.answer,
@@ -138,13 +137,6 @@ def _model_of(row: Mapping[str, Any]) -> ModelStamp:
 
 def _flag_of(fields: dict[str, Any]) -> Flag:
     return Flag(**fields | {"finding": Finding(fields["finding"])})
-
-
-def _candidate_of(text: str | None) -> CandidateScores | None:
-    if text is None:
-        return None
-    fields = json.loads(text)
-    return CandidateScores(**fields | {"priority": Priority(fields["priority"])})
 
 
 def _parse(text: str | None) -> Any:

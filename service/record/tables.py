@@ -46,6 +46,7 @@ shadow_log = Table(
     Column("priority", Text),
     Column("flags", Text, nullable=False),
     Column("review_reasons", Text, nullable=False),
+    # Always NULL: what a candidate says is known only after the answer, so it is evidence.
     Column("candidate", Text),
     Column("cautions", Text, nullable=False),
     Column("seconds", Text, nullable=False),

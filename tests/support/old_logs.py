@@ -14,6 +14,9 @@ from service.record.evidence import evidence_columns
 from service.record.rows import Columns, columns_of
 from tests.support.record_entries import evaluated
 
+CANDIDATE = '{"name":"tiny","priority":"review","version":"0.0.2"}'
+"""In a column that nothing fills any more; the chain covers it all the same."""
+
 MIGRATIONS = Config()
 MIGRATIONS.set_main_option("script_location", "service.record:migrations")
 REVISIONS = [step.revision for step in ScriptDirectory.from_config(MIGRATIONS).walk_revisions()]
@@ -24,7 +27,10 @@ def write_old_log(path: Path, revision: str) -> dict[str, Head]:
     engine = open_engine(f"sqlite:///{path}")
     heads = {"shadow_log": GENESIS, "evidence_log": GENESIS}
     rows = {
-        "shadow_log": [columns_of(evaluated(scanner_alias=f"room-{n}")) for n in (1, 2, 3)],
+        "shadow_log": [
+            columns_of(evaluated(scanner_alias=f"room-{n}")) | {"candidate": CANDIDATE}
+            for n in (1, 2, 3)
+        ],
         "evidence_log": [evidence_columns(Evidence(kind=Kind.LOOKUP, actor="a", body={}))],
     }
     with engine.begin() as connection:

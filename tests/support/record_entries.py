@@ -7,7 +7,7 @@ from typing import Any
 from service.core.findings import Finding
 from service.core.radiograph import FileFormat
 from service.core.triage import Flag, Priority, ReviewReason
-from service.record import CandidateScores, Entry, Mode, ModelStamp, Outcome, Pseudonyms, new_id
+from service.record import Entry, Mode, ModelStamp, Outcome, Pseudonyms, new_id
 
 MODEL = ModelStamp(
     name="tiny",
@@ -38,13 +38,6 @@ def evaluated(**changes: Any) -> Entry:
         priority=Priority.URGENT,
         flags=(Flag(Finding.PNEUMONIA, 0.85, 0.25, "sensitivity>=0.97"),),
         review_reasons=(ReviewReason.VIEWS_DISAGREE,),
-        candidate=CandidateScores(
-            name="tiny",
-            version="0.0.2",
-            digest="sha256:" + "9" * 64,
-            probabilities={"normal": 0.2, "pneumonia": 0.7, "tuberculosis": 0.1},
-            priority=Priority.REVIEW,
-        ),
         cautions=("AGE_UNKNOWN",),
         seconds={"decode": 0.031, "queue": 0.01, "inference": 0.02},
         answer={"status": "evaluated", "probabilities": {"pneumonia": 0.85}},
@@ -63,7 +56,6 @@ def not_evaluated(**changes: Any) -> Entry:
             "priority": None,
             "flags": (),
             "review_reasons": (),
-            "candidate": None,
             "answer": {"status": "not_evaluated"},
         }
         | changes
