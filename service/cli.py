@@ -22,7 +22,6 @@ from service import (
     selfcheck_cli,
     shadow_cli,
 )
-from service.access.options import AccessSettings
 from service.answers import NOTICE
 from service.app import create_app
 from service.banner import banner_of
@@ -62,12 +61,9 @@ def run_demo(
     settings = with_options(read_settings(), host, port, Mode.LIVE)
     set_up_logs("error")
     with demo.workplace() as folder:
-        private = settings.record.model_copy(
-            update={"url": f"sqlite:///{folder}/shadow.db", "site_key_file": folder / "site.key"}
-        )
-        settings = settings.model_copy(update={"record": private, "access": AccessSettings()})
+        settings = demo.apart_from_site(settings, folder)
         if history:
-            shadow_cli.fill(private.url, months=history, per_day=DEMO_PER_DAY, seed=1)
+            shadow_cli.fill(settings.record.url, months=history, per_day=DEMO_PER_DAY, seed=1)
         console, application = Console(), create_app(settings)
         with demo.serving(application, settings.server.host, settings.server.port) as at:
             console.print(banner_of(settings, application.state.runtime.model.stamp, at.port))

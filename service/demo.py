@@ -14,9 +14,11 @@ from fastapi import FastAPI
 from pydicom.data import get_testdata_file
 from rich.console import Console
 
+from service.access.options import AccessSettings
 from service.core.errors import ArtifactMissing
 from service.core.intake import read_radiograph
 from service.server import DrainingServer, build_server
+from service.settings import PacsSettings, RecordSettings, Settings, TracingSettings
 from service.tables import Line, table_of
 
 FILMS: Final = {"DICOM": "RG1_UNCR.dcm", "J2K": "RG1_J2KR.dcm"}
@@ -55,6 +57,22 @@ class Film:
 def workplace() -> Iterator[Path]:
     """A folder of its own, so that the demo never touches a site's shadow log."""
     yield Path(tempfile.mkdtemp(prefix="cxr-triage-demo-"))
+
+
+def apart_from_site(settings: Settings, folder: Path) -> Settings:
+    """The same service with a log in this folder, and without the site's keys, PACS and collector.
+
+    A demo that pulled from the site's PACS would take instances whose rows end with the folder.
+    """
+    record = RecordSettings(url=f"sqlite:///{folder}/shadow.db", site_key_file=folder / "site.key")
+    return settings.model_copy(
+        update={
+            "record": record,
+            "access": AccessSettings(),
+            "pacs": PacsSettings(queue_file=folder / "pacs.db"),
+            "tracing": TracingSettings(),
+        }
+    )
 
 
 @contextmanager

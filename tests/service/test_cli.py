@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from service import __version__
 from service.cli import app, main
 from service.core.store import HISTORY
+from tests.support.collectors import running_collector
 from tests.support.models import build_tiny_artifact
 from tests.support.radiographs import dicom_bytes, png_bytes
 
@@ -169,6 +170,24 @@ def test_demo_reads_a_real_radiograph_in_three_encodings(runner: CliRunner) -> N
     assert result.stdout.count("evaluated") == 3
     assert "agree to 0.0000" in result.stdout
     assert "attention overlay" in result.stdout
+
+
+def test_demo_leaves_the_queue_and_the_collector_of_the_site_alone(
+    runner: CliRunner, tmp_path: Path
+) -> None:
+    queue_file = tmp_path / "pacs.db"
+    with running_collector() as collector:
+        site = {
+            "CXR_PACS__URL": collector.url,
+            "CXR_PACS__QUEUE_FILE": str(queue_file),
+            "CXR_TRACING__URL": collector.url,
+        }
+
+        result = runner.invoke(app, ["demo", "--once", "--port", "0"], env=site)
+
+        assert result.exit_code == 0, result.output
+        assert not queue_file.exists()
+        assert collector.bodies == []
 
 
 def test_service_runs_without_torch() -> None:
