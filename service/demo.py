@@ -55,8 +55,9 @@ class Film:
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder of its own, so that the demo never touches a site's shadow log."""
-    yield Path(tempfile.mkdtemp(prefix="cxr-triage-demo-"))
+    """A folder of its own, gone with its log and site key when the demo ends."""
+    with tempfile.TemporaryDirectory(prefix="cxr-triage-demo-") as folder:
+        yield Path(folder)
 
 
 def apart_from_site(settings: Settings, folder: Path) -> Settings:
@@ -130,7 +131,7 @@ def show(console: Console, at: Address, folder: Path) -> bool:
     if overlay.is_success:
         picture = folder / f"attention_{overlay.headers['X-Finding']}.png"
         picture.write_bytes(overlay.content)
-        console.print(f"attention overlay  {picture}", soft_wrap=True)
+        console.print(f"attention overlay  {picture} (gone when the demo ends)", soft_wrap=True)
     _say_next(console, at, films[0])
     return is_good
 

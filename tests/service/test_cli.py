@@ -190,6 +190,19 @@ def test_demo_leaves_the_queue_and_the_collector_of_the_site_alone(
         assert collector.bodies == []
 
 
+def test_demo_leaves_no_log_and_no_key_behind(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+
+    result = runner.invoke(app, ["demo", "--once", "--port", "0"])
+
+    assert result.exit_code == 0, result.output
+    assert list(scratch.glob("cxr-triage-demo-*")) == []
+
+
 def test_service_runs_without_torch() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False
