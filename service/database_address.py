@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 
 def with_password(url: str, password_file: Path | None) -> str:
@@ -11,9 +12,12 @@ def with_password(url: str, password_file: Path | None) -> str:
     Raises
     ------
     ValueError
-        There are two passwords, or the file cannot be read; neither is repeated.
+        It is no address, there are two passwords, or the file cannot be read; nothing is repeated.
     """
-    address = make_url(url)
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: it quotes what should be the port
+        raise ValueError("url is not the address of a database") from None
     if password_file is None or address.username is None:
         return url
     if address.password is not None:

@@ -2,15 +2,24 @@
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
 
 from service.settings import DELIMITER, PREFIX, Settings
 
 
 class UnknownSetting(ValueError):
     """An environment variable with our prefix that no setting reads."""
+
+
+class SettingsInvalid(ValueError):
+    """Variables whose values are not as they must be; none is repeated, it may be a password."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name} {reason}" for name, reason in reasons.items()))
+        self.reasons = dict(reasons)
 
 
 def read_settings() -> Settings:
@@ -20,14 +29,25 @@ def read_settings() -> Settings:
     ------
     UnknownSetting
         A `CXR_` variable that is misspelt or belongs to another version.
-    pydantic.ValidationError
-        A value is out of its bounds.
+    SettingsInvalid
+        Values are out of their bounds.
     """
     known = [name for name, _ in describe_settings()]
     for name in os.environ:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             raise UnknownSetting(_unknown(name, known))
-    return Settings()
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = faults_of(error).items()
+        raise SettingsInvalid({f"{PREFIX}{at}".upper(): why for at, why in told}) from None
+    except SettingsError as error:
+        raise SettingsInvalid({"SETTINGS": f"{error}; expected JSON"}) from None
+
+
+def faults_of(error: ValidationError) -> dict[str, str]:
+    """Why each value is refused, by its place; never the value."""
+    return {DELIMITER.join(map(str, fault["loc"])): fault["msg"] for fault in error.errors()}
 
 
 def describe_settings() -> Iterator[tuple[str, str]]:

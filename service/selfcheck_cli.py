@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 from fastapi import FastAPI
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from service.access.options import AccessSettings
 from service.app import create_app
 from service.core.artifact import Artifact
-from service.environment import UnknownSetting, read_settings
+from service.environment import SettingsInvalid, UnknownSetting, read_settings
 from service.logs import set_up_logs
 from service.ops.address import API_KEYS, LogAddress
 from service.ops.check import Result, Verdict, is_accepted
@@ -50,9 +49,8 @@ def selfcheck(
     set_up_logs("error")
     try:
         settings = read_settings()
-    except (UnknownSetting, ValidationError) as error:
-        fault = "; ".join(str(error).splitlines())
-        report([Result("settings", Verdict.FAIL, fault, 0.0)], as_json=as_json)
+    except (UnknownSetting, SettingsInvalid) as error:
+        report([Result("settings", Verdict.FAIL, str(error), 0.0)], as_json=as_json)
         raise typer.Exit(1) from error
     key = None if key_file is None else key_file.read_text("utf-8").strip()
     running = None if url is None else RunningService(url.rstrip("/"), key, log_file)

@@ -17,7 +17,7 @@ from service.answers import NOTICE
 from service.app import create_app
 from service.banner import banner_of
 from service.core.errors import CxrError
-from service.environment import UnknownSetting, read_settings
+from service.environment import SettingsInvalid, UnknownSetting, faults_of, read_settings
 from service.logs import set_up_logs
 from service.record import Mode
 from service.server import build_server
@@ -71,10 +71,10 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
         command(obj=head_start)
     except (CxrError, UnknownSetting) as error:
         _refuse({getattr(error, "code", "UNKNOWN_SETTING"): str(error)})
+    except SettingsInvalid as error:
+        _refuse(error.reasons)
     except ValidationError as error:
-        names = ("__".join(map(str, item["loc"])).upper() for item in error.errors())
-        reasons = (item["msg"] for item in error.errors())
-        _refuse({f"CXR_{name}": reason for name, reason in zip(names, reasons, strict=True)})
+        _refuse({f"CXR_{at}".upper(): why for at, why in faults_of(error).items()})
 
 
 def _refuse(reasons: Mapping[str, str]) -> NoReturn:

@@ -205,7 +205,12 @@ class Settings(BaseSettings):
     """All settings; environment variables are named `CXR_<GROUP>__<FIELD>`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, frozen=True, extra="forbid"
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        frozen=True,
+        extra="forbid",
+        # An error may end in a log or on a screen, and an address holds a password.
+        hide_input_in_errors=True,
     )
 
     mode: Literal["live", "shadow"] = Field(

@@ -82,6 +82,19 @@ def test_settings_that_are_refused_are_a_failed_check() -> None:
     assert results_of(done.stdout)["settings"].verdict == Verdict.FAIL
 
 
+def test_refused_settings_are_told_without_the_password(tmp_path: Path) -> None:
+    address = {
+        "CXR_RECORD__URL": "postgresql+pg8000://cxr:hunter2@db/cxr",
+        "CXR_RECORD__PASSWORD_FILE": str(tmp_path / "another"),
+    }
+
+    done = CliRunner(env=address).invoke(app, ["selfcheck", "--json"])
+
+    told = results_of(done.stdout)["settings"].detail
+    assert told == "CXR_RECORD__URL Value error, url holds a password, and password_file another"
+    assert "hunter2" not in done.output
+
+
 @pytest.fixture
 def orthanc(tmp_path: Path) -> Iterator[Site]:
     (tmp_path / "orthanc").mkdir()

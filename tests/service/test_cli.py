@@ -131,6 +131,8 @@ def test_who_only_serves_does_not_wait_for_the_other_commands() -> None:
     ("word", "variables", "told"),
     [
         ("serve", {"CXR_SERVER__PORT": "x"}, "CXR_SERVER__PORT Input should be a valid integer"),
+        ("serve", {"CXR_SCANNERS": "{"}, "SETTINGS error parsing value for field"),
+        ("serve", {"CXR_RECORD__URL": "log"}, "CXR_RECORD__URL Value error, url is not the addr"),
         ("serve", {"CXR_NO_SUCH": "1"}, "UNKNOWN_SETTING CXR_NO_SUCH"),
         ("serve", {"CXR_MODEL__STORE": "/nowhere"}, "ARTIFACT_MISSING"),
         ("serve", {"CXR_SERVER__HOST": "0.0.0.0"}, "ACCESS_OPEN_TO_OTHERS"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.environment import UnknownSetting, describe_settings, read_settings
+from service.environment import SettingsInvalid, UnknownSetting, describe_settings, read_settings
 from service.settings import MAX_SCANNERS, RecordSettings, Settings, find_model_store
 
 SCORE_WORDS = ("THRESHOLD", "TEMPERATURE", "VIEW", "SIDE", "PERCENTILE", "CALIBRATION", "FINDING")
@@ -52,8 +52,36 @@ def test_value_out_of_bounds_is_refused(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(ValidationError):
+    with pytest.raises(SettingsInvalid):
         read_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("CXR_RECORD__URL", "postgresql://cxr:hunter2/log", "CXR_RECORD__URL"),
+        ("CXR_RECORD__URL", "cxr:hunter2@log", "CXR_RECORD__URL"),
+        ("CXR_SERVER__PORT", "hunter2", "CXR_SERVER__PORT"),
+        ("CXR_SCANNERS", "{hunter2", "scanners"),
+    ],
+)
+def test_refusal_does_not_repeat_the_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsInvalid) as refused:
+        read_settings()
+
+    assert told in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_error_of_the_settings_themselves_does_not_repeat_a_value_either() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({"record": {"url": "x://u:hunter2@h", "passwords": "hunter2"}})
+
+    assert "hunter2" not in str(refused.value)
 
 
 def test_too_many_scanner_aliases_are_refused() -> None:
