@@ -74,7 +74,8 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
     except SettingsInvalid as error:
         _refuse(error.reasons)
     except ValidationError as error:
-        _refuse({f"CXR_{at}".upper(): why for at, why in faults_of(error).items()})
+        faults = (f"{at}: {why}" if at else why for at, why in faults_of(error).items())
+        _refuse({"VALUE_REFUSED": "; ".join(faults)})
 
 
 def _refuse(reasons: Mapping[str, str]) -> NoReturn:

@@ -165,6 +165,20 @@ def test_mistake_of_the_operator_is_one_line(
     assert "Traceback" not in told
 
 
+def test_number_out_of_bounds_is_not_told_as_a_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["shadow", "register", "--sensitivity", "pneumonia=1.5"]
+    monkeypatch.setattr(sys, "argv", ["cxr-triage", *asked])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told == "VALUE_REFUSED sensitivity: Input should be less than 1\n"
+
+
 def test_demo_reads_a_real_radiograph_in_three_encodings(runner: CliRunner) -> None:
     result = runner.invoke(app, ["demo", "--once", "--port", "0"])
 
