@@ -48,7 +48,7 @@ def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastA
             async with (
                 warm_pages(),
                 open_runtime(settings, access.gatekeeper, head_start) as runtime,
-                open_inlet(_pacs_options(settings.pacs), runtime, runtime.pacs_metrics) as inlet,
+                open_inlet(pacs_options(settings.pacs), runtime, runtime.pacs_metrics) as inlet,
             ):
                 app.state.runtime, app.state.inlet = runtime, inlet
                 yield
@@ -84,7 +84,8 @@ def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastA
     return app
 
 
-def _pacs_options(pacs: PacsSettings) -> PacsOptions | None:
+def pacs_options(pacs: PacsSettings) -> PacsOptions | None:
+    """How Orthanc is asked, in plain values; None where no address is set."""
     if pacs.url is None:
         return None
     plain = pacs.model_dump(exclude={"url", "start"})

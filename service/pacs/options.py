@@ -37,15 +37,15 @@ class PacsOptions:
     """
 
     url: str
-    user: str | None = None
-    password_file: Path | None = None
-    ca_file: Path | None = None
-    modalities: frozenset[str] = frozenset({"CR", "DX"})
-    start: Start = Start.NOW
-    queue_file: Path = Path("record/pacs.db")
-    poll_seconds: float = 1.0
-    retry_seconds: float = 2.0
-    max_tries: int = 10
-    parallel_pulls: int = 2
-    pull_seconds: float = 60.0
+    user: str | None
+    password_file: Path | None
+    ca_file: Path | None
+    modalities: frozenset[str]
+    start: Start
+    queue_file: Path
+    poll_seconds: float
+    retry_seconds: float
+    max_tries: int
+    parallel_pulls: int
+    pull_seconds: float
     most_waiting: int = 20_000

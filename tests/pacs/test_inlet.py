@@ -23,7 +23,7 @@ from service.settings import PacsSettings
 from tests.support.certificates import write_certificate
 from tests.support.clocks import ManualClock
 from tests.support.fake_pacs import FakePacs, name_of, open_fake_pacs
-from tests.support.inlet import open_way
+from tests.support.inlet import open_way, options_for
 from tests.support.orthanc import phantom
 
 ONE = name_of(1)
@@ -86,7 +86,7 @@ async def test_log_that_cannot_be_written_loses_nothing(
 
 
 async def test_no_more_changes_are_read_while_many_wait(pacs: FakePacs, queue: Queue) -> None:
-    options, off_loop = PacsOptions(url=pacs.url), OffLoop()
+    options, off_loop = options_for(url=pacs.url), OffLoop()
     metrics = PacsMetrics(CollectorRegistry(), codes=())
     orthanc = open_orthanc(options)
     poller = Poller(
@@ -127,8 +127,8 @@ async def test_notice_is_refused_while_many_wait(queue: Queue) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        PacsOptions(url="http://127.0.0.1:1", user="cxr", password_file=Path("missing")),
-        PacsOptions(url="http://127.0.0.1:1", ca_file=Path("missing")),
+        options_for(url="http://127.0.0.1:1", user="cxr", password_file=Path("missing")),
+        options_for(url="http://127.0.0.1:1", ca_file=Path("missing")),
     ],
     ids=["password", "certificates"],
 )

@@ -14,7 +14,9 @@ from typing import Protocol
 
 import httpx
 
+from service.app import pacs_options
 from service.logs import set_up_logs
+from service.pacs import PacsOptions
 from service.pacs.queue import Queue, State, open_queue
 from service.record import Entry, open_reader
 from service.runtime import Runtime
@@ -22,6 +24,13 @@ from service.settings import IntakeSettings, PacsSettings
 from tests.support.apps import open_app, tiny_settings
 
 PATIENCE_SECONDS = 120.0
+
+
+def options_for(**settings: object) -> PacsOptions:
+    """What the composition root makes of these settings of a PACS."""
+    options = pacs_options(PacsSettings.model_validate(settings))
+    assert options is not None
+    return options
 
 
 class Pacs(Protocol):
