@@ -1,7 +1,7 @@
 """create_app(settings): routes, middleware, error bodies, lifespan."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from service import __version__
 from service.access.door import Door
+from service.access.gatekeeper import Gatekeeper, OpenHouse
 from service.access.headers import SecureHeaders
 from service.access.opening import open_access
 from service.access.options import refuse_open_to_others
@@ -41,26 +42,11 @@ def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastA
     """
     refuse_open_to_others(settings.access, settings.server.host)
     access = open_access(settings.access)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        try:
-            async with (
-                warm_pages(),
-                open_runtime(settings, access.gatekeeper, head_start) as runtime,
-                open_inlet(pacs_options(settings.pacs), runtime, runtime.pacs_metrics) as inlet,
-            ):
-                app.state.runtime, app.state.inlet = runtime, inlet
-                yield
-        except CxrError as refusal:
-            app.state.refusal = refusal
-            raise
-
     app = FastAPI(
         title="cxr-triage",
         version=__version__,
         description=DESCRIPTION,
-        lifespan=lifespan,
+        lifespan=_lifespan_of(settings, access.gatekeeper, head_start),
         docs_url=None,
         redoc_url=None,
         # A redirect would name the host that the caller claims; a wrong path is a coded 404.
@@ -90,3 +76,25 @@ def pacs_options(pacs: PacsSettings) -> PacsOptions | None:
         return None
     plain = pacs.model_dump(exclude={"url", "start"})
     return PacsOptions(url=pacs.url, start=Start(pacs.start), **plain)
+
+
+def _lifespan_of(
+    settings: Settings, gatekeeper: Gatekeeper | OpenHouse, head_start: HeadStart | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What is open while the application serves; a coded refusal is kept for who started it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with (
+                warm_pages(),
+                open_runtime(settings, gatekeeper, head_start) as runtime,
+                open_inlet(pacs_options(settings.pacs), runtime, runtime.pacs_metrics) as inlet,
+            ):
+                app.state.runtime, app.state.inlet = runtime, inlet
+                yield
+        except CxrError as refusal:
+            app.state.refusal = refusal
+            raise
+
+    return lifespan
