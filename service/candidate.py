@@ -183,6 +183,8 @@ class CandidateScorer:
         ------
         NotEvaluated
             It would not have evaluated this radiograph.
+        EngineFailed
+            It gave scores that are not numbers.
         """
         if self._engine is None:
             raise RuntimeError("not started")

@@ -93,7 +93,7 @@ def predict(
         else:
             console.print(table_of([offline.line_of(result) for result in results]))
             console.print(NOTICE, style="dim")
-    raise typer.Exit(1 if any(result.is_unreadable for result in results) else 0)
+    raise typer.Exit(0 if all(result.has_answer for result in results) else 1)
 
 
 def _address_model(context: typer.Context) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from service.answers import by_finding
 from service.core.artifact import Artifact
-from service.core.errors import IntakeError, NotEvaluated
+from service.core.errors import EngineFailed, IntakeError, NotEvaluated
 from service.core.inference import Scores, recipe_of, score_batch, stack_pixels
 from service.core.intake import read_radiograph, sniff
 from service.core.ood import check_distribution
@@ -34,7 +34,7 @@ class FileResult:
     file: str
     file_format: str | None
     status: str
-    """`evaluated`, `not_evaluated` or `unreadable`."""
+    """`evaluated`, `not_evaluated`, `unreadable`, or `failed` where the engine did."""
     code: str | None = None
     detail: str | None = None
     probabilities: dict[str, float] | None = None
@@ -45,9 +45,9 @@ class FileResult:
     seconds: float = 0.0
 
     @property
-    def is_unreadable(self) -> bool:
-        """Whether the file is no radiograph that anybody could read."""
-        return self.status == "unreadable"
+    def has_answer(self) -> bool:
+        """Whether the model, or its intended use, had something to say of the file."""
+        return self.status in ("evaluated", "not_evaluated")
 
     def as_json(self) -> dict[str, object]:
         """Plain values."""
@@ -61,7 +61,7 @@ class _Decoded:
     seconds: float
     pixels: Pixels | None
     warnings: tuple[str, ...] = ()
-    failure: OSError | IntakeError | NotEvaluated | None = None
+    failure: OSError | IntakeError | NotEvaluated | EngineFailed | None = None
 
 
 class OfflineReader:
@@ -112,9 +112,9 @@ class OfflineReader:
         ood, seconds = self._manifest.out_of_distribution, item.seconds + score_seconds
         try:
             cautions = check_distribution(scores.out_of_distribution, ood)
-        except NotEvaluated as refusal:
-            return _failed(replace(item, failure=refusal, seconds=seconds))
-        triaged = triage(scores, self._manifest.operating_points, ood)
+            triaged = triage(scores, self._manifest.operating_points, ood)
+        except (NotEvaluated, EngineFailed) as failure:
+            return _failed(replace(item, failure=failure, seconds=seconds))
         return FileResult(
             file=str(item.path),
             file_format=item.file_format,
@@ -147,16 +147,21 @@ def line_of(result: FileResult) -> Line:
 
 
 def _failed(item: _Decoded) -> FileResult:
-    refused = isinstance(item.failure, NotEvaluated)
     code = item.failure.reason if isinstance(item.failure, NotEvaluated) else None
     return FileResult(
         file=str(item.path),
         file_format=item.file_format,
-        status="not_evaluated" if refused else "unreadable",
+        status=_status_of(item.failure),
         code=code or getattr(item.failure, "code", "FILE_NOT_READ"),
         detail=str(item.failure),
         seconds=item.seconds,
     )
+
+
+def _status_of(failure: Exception | None) -> str:
+    if isinstance(failure, NotEvaluated):
+        return "not_evaluated"
+    return "failed" if isinstance(failure, EngineFailed) else "unreadable"
 
 
 def _files_of(named: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.core.artifact import OperatingPoint, Purpose
+from service.core.errors import EngineFailed
 from service.core.findings import FINDINGS, Finding
 from service.core.inference import Scores
 from service.core.ood import OodPoint, is_unusual
@@ -55,7 +56,14 @@ def triage(
     zone, when the augmented views disagree about a threshold, when an abnormal finding is the
     most likely one all the same, or when the image is unlike those that were learned from; else
     it is routine.
+
+    Raises
+    ------
+    EngineFailed
+        A score is no number: compared with any threshold it would raise no flag.
     """
+    if not scores.is_finite:
+        raise EngineFailed("the engine gave scores that are not numbers")
     flags = tuple(
         Flag(point.finding, _probability(scores, point), point.threshold, point.label)
         for point in operating_points

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from service.core.artifact import OperatingPoint, Purpose
-from service.core.errors import ArtifactInvalid, NotEvaluated
+from service.core.errors import ArtifactInvalid, EngineFailed, NotEvaluated
 from service.core.findings import Finding
 from service.core.inference import Scores
 from service.core.ood import (
@@ -253,4 +253,10 @@ def test_unusual_image_with_a_flag_stays_urgent() -> None:
 def test_score_that_is_no_number_is_noticed(unusual: float) -> None:
     assert not scores(0.1, unusual).is_finite
     assert scores(0.1, None).is_finite
+
+
+@pytest.mark.parametrize(("abnormal", "unusual"), [(float("nan"), None), (0.1, float("nan"))])
+def test_score_that_is_no_number_has_no_priority(abnormal: float, unusual: float | None) -> None:
+    with pytest.raises(EngineFailed):
+        triage(scores(abnormal, unusual), [FLAG], POINT)
     assert scores(0.1, 0.5).is_finite

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog.testing
 from sqlalchemy import text
 
 from service.candidate import MAX_WAITING, CandidateScorer
+from service.case import serve_model
 from service.core.artifact import load_artifact, write_current
+from service.core.intake import IntakeLimits
 from service.core.scope import IntendedUse
 from service.core.store import name_candidate
-from service.record import Mode
+from service.metrics import CandidateEnding
+from service.record import Evidence, Mode
 from tests.support.apps import OpenApp, SlowUpload, open_app, tiny_settings
 from tests.support.detectors import TinyDetector
+from tests.support.engines import NamelessEngine
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.radiographs import dicom_bytes, png_bytes
 from tests.support.simulated import LOCAL
@@ -188,6 +193,32 @@ async def test_the_comparison_counts_apart_what_the_candidate_would_not_evaluate
     assert (told["candidate"], told["cases"], told["not_evaluated"]) == ("tiny/0.0.3", 0, 1)
     assert "would not have evaluated" in pages[0].text
     assert "NOT_A_CHEST" in pages[1].text
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+async def test_scores_that_are_not_numbers_become_no_evidence(store: Path) -> None:
+    noted: list[Evidence] = []
+    ended: list[CandidateEnding] = []
+
+    async def note(evidence: Evidence) -> int:
+        noted.append(evidence)
+        return len(noted)
+
+    async def wait_quiet(_seconds: float) -> None:
+        """Nobody else is there."""
+
+    scorer = CandidateScorer(
+        model=serve_model(load_artifact(store / "tiny/0.0.2")), open_engine=NamelessEngine,
+        limits=IntakeLimits(), wait_quiet=wait_quiet, note=note, count=ended.append,
+    )  # fmt: skip
+    await scorer.start()
+    scorer.offer("entry", png_bytes())
+    with structlog.testing.capture_logs() as events:
+        await scorer.wait_drained()
+    await scorer.close()
+
+    assert (noted, ended) == ([], [CandidateEnding.FAILED])
+    assert [event["error_type"] for event in events] == ["EngineFailed"]
 
 
 async def test_a_gap_between_two_uploads_is_no_invitation(store: Path, tmp_path: Path) -> None:

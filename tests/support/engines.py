@@ -9,7 +9,8 @@ import numpy as np
 
 from service.batch import Scored
 from service.batcher import Batcher
-from service.core.inference import Scores
+from service.core.findings import FINDINGS
+from service.core.inference import Forward, Outputs, Scores
 from service.core.radiograph import Pixels
 from service.turns import ANYBODY, Turn
 from tests.support.virtual_time import VirtualLoop
@@ -85,6 +86,24 @@ class ScriptedEngine:
             return scores_of(number)
         nothing = np.full(3, np.nan, np.float32)
         return Scores(nothing, nothing, np.zeros((3, 1, 1), np.float32))
+
+
+class NamelessEngine:
+    """An engine on a device that gives NaN for every picture."""
+
+    name, device, lanes, company = "nameless", "cpu", 1, 1
+
+    def forward(self, batch_nchw: Pixels) -> Outputs:
+        """Logits and maps without a number in them."""
+        nothing = np.full((len(batch_nchw), len(FINDINGS), 2, 2), np.nan, np.float32)
+        features = np.zeros((len(batch_nchw), 0), np.float32)
+        return Outputs(nothing[:, :, 0, 0], nothing, features)
+
+    def finish(self, prove: Callable[[Forward], object]) -> None:
+        """There is nothing to open."""
+
+    def close(self) -> None:
+        """There is nothing to release."""
 
 
 async def start_batcher(
