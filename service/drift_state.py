@@ -27,6 +27,9 @@ class ScannerNote(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     images: int = Field(0, ge=0)
+    """Of its whole life."""
+    track_images: int | None = Field(None, ge=0)
+    """Since the track began, with the model that served then; absent in files of 0.1.0."""
     last_seconds: float = 0.0
     devices: dict[str, str] = Field(default_factory=dict)
     """Part to salted digest of what the tags last said: never the words themselves."""
@@ -102,7 +105,10 @@ def save_state(path: Path, state: DriftState) -> None:
         salt=state.salt,
         scanners={
             alias: ScannerNote(
-                images=scanner.images, last_seconds=scanner.last_seconds, devices=scanner.devices
+                images=scanner.images,
+                track_images=None if scanner.track is None else scanner.track.images,
+                last_seconds=scanner.last_seconds,
+                devices=scanner.devices,
             )
             for alias, scanner in state.scanners.items()
         },
@@ -125,12 +131,19 @@ def save_state(path: Path, state: DriftState) -> None:
 
 def _track(
     arrays: Mapping[str, np.ndarray], alias: str, note: ScannerNote, detector: Detector
-) -> Track:
-    """The remembered track, if it has the shape of this reference's."""
+) -> Track | None:
+    """The remembered track, if it has the shape of this reference's; None if it lost its place."""
     fresh = detector.start()
     found = {name: arrays[f"{alias}/{name}"] for name in ARRAYS}
     for name, array in found.items():
         expected = getattr(fresh, name)
         if array.shape != expected.shape or array.dtype != expected.dtype:
             raise ValueError(f"{name} of a scanner has another shape")
-    return Track(images=note.images, last_seconds=note.last_seconds, **found)
+    images = note.track_images
+    if images is None:
+        # A sum that is zero, as one of its two sides is, says that it begins at the last image.
+        images = int(found["since_images"].max())
+    remembered = int((~np.isnan(found["window"]).all(axis=1)).sum())
+    if remembered != min(images, len(found["window"])):
+        return None
+    return Track(images=images, last_seconds=note.last_seconds, **found)

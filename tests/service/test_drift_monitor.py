@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import structlog.testing
 from prometheus_client import CollectorRegistry
 
+from service.core.drift import WINDOW_IMAGES
 from service.core.drift_reference import DRIFT_REFERENCE, write_reference
 from service.core.drift_scalars import Scalar
 from service.core.drift_shifts import parse_shift
@@ -14,7 +16,7 @@ from service.core.errors import ArtifactInvalid
 from service.drift_metrics import DriftMetrics
 from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
-from service.drift_state import STATE
+from service.drift_state import STATE, load_state
 from tests.support.drift import draw_radiograph, small_reference
 from tests.support.monitoring import wait_for
 from tests.support.sightings import see
@@ -117,6 +119,28 @@ def test_another_reference_begins_anew(watch: Watch) -> None:
     watch.monitor.use(open_comparison({DRIFT_REFERENCE: write_reference(small_reference(300))}))
 
     assert watch.worst("room-2") == 0
+
+
+def test_restart_after_another_reference_goes_on_with_its_images(
+    watch: Watch, tmp_path: Path
+) -> None:
+    other = open_comparison({DRIFT_REFERENCE: write_reference(small_reference(300))})
+    watch.monitor.use(open_comparison(FILES))
+    feed(watch, "room-2", 12, "invert")
+    watch.monitor.use(other)
+    feed(watch, "room-2", 5)
+    watch.monitor.close()
+
+    again = Watch(tmp_path)
+    again.monitor.use(other)
+    feed(again, "room-2", 2)
+    again.monitor.close()
+
+    scanner = load_state(again.path, other.digest, other.detector).scanners["room-2"]
+    assert scanner.track is not None
+    recent = scanner.track.recent(WINDOW_IMAGES)
+    assert (scanner.images, len(recent)) == (19, 7)
+    assert not np.isnan(recent).all(axis=1).any()
 
 
 @pytest.mark.parametrize("body", [b"", b"garbage", b"PK\x03\x04"])
