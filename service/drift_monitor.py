@@ -29,6 +29,7 @@ from service.drift_sighting import NOTHING, Comparison, Sighting
 from service.drift_state import DriftState, ScannerState, load_state, save_state
 from service.logs import describe_error
 from service.metrics import STATISTICS
+from service.scanners import OTHER
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -42,6 +43,8 @@ DIAGNOSE_IMAGES = 25
 """After an alarm; then twice as many, and so on, and once a day."""
 
 DISTANCE_IMAGES = 25
+SHARING_MACHINES = 64
+"""Devices that are remembered of one shared alias."""
 DAY_SECONDS = 86_400.0
 OnPixels = Callable[[str, Mapping[str, float], Mapping[str, float]], None]
 
@@ -63,6 +66,8 @@ class DriftMonitor:
 
     Parameters
     ----------
+    shared
+        Aliases that several machines may stand behind: each of them is a change only once.
     path
         Where the state survives a restart; None keeps it in memory.
     on_pixels
@@ -77,12 +82,14 @@ class DriftMonitor:
         self,
         *,
         metrics: DriftMetrics,
+        shared: frozenset[str],
         path: Path | None,
         on_pixels: OnPixels,
         clock: Callable[[], float],
         save_seconds: float = SAVE_SECONDS,
     ) -> None:
         self._metrics = metrics
+        self._shared = shared
         self._path = path
         self._on_pixels = on_pixels
         self._clock = clock
@@ -192,8 +199,11 @@ class DriftMonitor:
     def _compare_device(
         self, alias: str, scanner: ScannerState, dicom: DicomContext | None
     ) -> None:
-        """A new software version, or another detector, is an event of its own."""
-        if dicom is None:
+        """A new software version, or another detector, is an event of its own.
+
+        Machines that nobody named are no scanner: the next picture is of another one.
+        """
+        if dicom is None or alias == OTHER:
             return
         words = {
             DevicePart.SOFTWARE: dicom.software_versions,
@@ -203,9 +213,11 @@ class DriftMonitor:
             if not said:
                 continue
             digest = self._state.digest(said)
-            before = scanner.devices.get(part.value)
-            scanner.devices[part.value] = digest
-            if before is not None and before != digest:
+            known = scanner.devices.get(part.value, [])
+            latest = [*(other for other in known if other != digest), digest]
+            kept = SHARING_MACHINES if alias in self._shared else 1
+            scanner.devices[part.value] = latest[-kept:]
+            if known and digest not in known:
                 self._metrics.device_changes.labels(alias, part.value).inc()
                 log.warning("drift.device_changed", scanner=alias, part=part.value)
 

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from service.core.drift import Detector, Track
 
@@ -29,10 +29,18 @@ class ScannerNote(BaseModel):
     images: int = Field(0, ge=0)
     """Of its whole life."""
     track_images: int | None = Field(None, ge=0)
-    """Since the track began, with the model that served then; absent in files of 0.1.0."""
+    """Since the track began, with the model that served then; absent in older files."""
     last_seconds: float = 0.0
-    devices: dict[str, str] = Field(default_factory=dict)
-    """Part to salted digest of what the tags last said: never the words themselves."""
+    devices: dict[str, list[str]] = Field(default_factory=dict)
+    """Part to salted digests of what the tags said, latest last: never the words themselves."""
+
+    @field_validator("devices", mode="before")
+    @classmethod
+    def _is_of_any_release(cls, told: object) -> object:
+        """Older files hold one digest a part."""
+        if not isinstance(told, dict):
+            return told
+        return {part: [said] if isinstance(said, str) else said for part, said in told.items()}
 
 
 class StateNotes(BaseModel):
@@ -51,7 +59,7 @@ class ScannerState:
     """One scanner; no track where the model has no reference."""
 
     track: Track | None = None
-    devices: dict[str, str] = field(default_factory=dict)
+    devices: dict[str, list[str]] = field(default_factory=dict)
     images: int = 0
     last_seconds: float = 0.0
 

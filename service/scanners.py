@@ -15,11 +15,19 @@ class Scanners:
     ----------
     aliases
         Station name, or `manufacturer|model`, to alias; compared without regard to case.
+
+    Attributes
+    ----------
+    shared
+        Aliases that several machines may stand behind: of several names, or of a product.
     """
 
     def __init__(self, aliases: Mapping[str, str]) -> None:
         self._aliases = {name.strip().casefold(): alias for name, alias in aliases.items()}
         self.names = (*sorted(set(self._aliases.values())), OTHER)
+        named = list(self._aliases.items())
+        several = {alias for _, alias in named if [a for _, a in named].count(alias) > 1}
+        self.shared = frozenset(several | {alias for name, alias in named if "|" in name})
 
     def alias_of(self, context: DicomContext | None) -> str:
         """Station name first, then manufacturer and model."""

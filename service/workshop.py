@@ -125,8 +125,8 @@ def open_workshop(
     stack.callback(decoders.close)
     drift = DriftMonitor(
         metrics=DriftMetrics(registry, scanners=scanners.names, tells_results=tells_results),
-        path=settings.record.site_key_file.with_name(STATE), on_pixels=metrics.observe_pixels,
-        clock=time.monotonic,
+        shared=scanners.shared, path=settings.record.site_key_file.with_name(STATE),
+        on_pixels=metrics.observe_pixels, clock=time.monotonic,
     )  # fmt: skip
     stack.push_async_callback(asyncio.to_thread, drift.close)
     return Workshop(

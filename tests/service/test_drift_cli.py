@@ -36,6 +36,7 @@ def watch(site: Path, scanner: str, count: int, shift: str) -> None:
     metrics = DriftMetrics(CollectorRegistry(), scanners=(scanner,), tells_results=True)
     monitor = DriftMonitor(
         metrics=metrics,
+        shared=frozenset(),
         path=site / "record" / STATE,
         on_pixels=lambda _alias, _raw, _seen: None,
         clock=lambda: 0.0,

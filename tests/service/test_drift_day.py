@@ -28,6 +28,7 @@ def test_memory_and_series_are_flat_over_a_day(tmp_path: Path) -> None:
     registry, seconds = CollectorRegistry(), [0.0]
     monitor = DriftMonitor(
         metrics=DriftMetrics(registry, scanners=SCANNERS, tells_results=True),
+        shared=frozenset(),
         path=tmp_path / STATE,
         on_pixels=lambda _alias, _raw, _seen: None,
         clock=lambda: seconds[0],

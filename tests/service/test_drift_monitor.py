@@ -39,6 +39,7 @@ class Watch:
         )
         self.monitor = DriftMonitor(
             metrics=metrics,
+            shared=frozenset({"room-2"}),
             path=self.path,
             on_pixels=lambda alias, _raw, _seen: self.pixels.append(alias),
             clock=lambda: 0.0,
@@ -166,6 +167,23 @@ def test_new_software_is_an_event_at_once_and_its_words_stay_here(watch: Watch) 
     changes = {"scanner": "room-1", "part": "software"}
     assert watch.value("cxr_scanner_device_changes_total", **changes) == 1
     assert b"SW 2.0" not in watch.path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("scanner", "changes"), [("room-1", 3), ("room-2", 1), ("other", 0)],
+    ids=["one machine", "two machines of one name", "machines that nobody named"],
+)  # fmt: skip
+def test_machines_that_share_an_alias_do_not_change_by_taking_turns(
+    watch: Watch, scanner: str, changes: int
+) -> None:
+    watch.monitor.use(open_comparison({}))
+
+    for software in ("SW 1.0", "SW 2.0", "SW 1.0", "SW 2.0"):
+        watch.monitor.observe(see(draw_radiograph(1), 1, scanner, software=software))
+    watch.monitor.settle()
+
+    counted = watch.value("cxr_scanner_device_changes_total", scanner=scanner, part="software")
+    assert counted == changes
 
 
 def test_model_without_a_reference_still_counts_its_scanners(watch: Watch) -> None:

@@ -25,17 +25,20 @@ def remembered(detector: Detector, images: int) -> DriftState:
     track = detector.start()
     for number, values in enumerate(stream(images)):
         detector.update(track, values, float(number))
-    scanner = ScannerState(track=track, images=EARLIER_IMAGES + images, last_seconds=images - 1.0)
+    scanner = ScannerState(
+        track=track, images=EARLIER_IMAGES + images, devices={"software": ["a", "b"]}
+    )
     return DriftState(REFERENCE, scanners={"room-1": scanner})
 
 
-def without_count(path: Path) -> None:
-    """As a release that did not write the count of the track left it."""
+def as_before(path: Path) -> None:
+    """As a release left it that wrote no count of the track, and one device a part."""
     with np.load(path) as arrays:
         kept = dict(arrays)
     notes = json.loads(kept["notes"].tobytes())
     for note in notes["scanners"].values():
         del note["track_images"]
+        note["devices"] = {part: digests[-1] for part, digests in note["devices"].items()}
     kept["notes"] = np.frombuffer(json.dumps(notes).encode(), np.uint8)
     np.savez(path, allow_pickle=False, **kept)
 
@@ -48,13 +51,14 @@ def test_track_goes_on_where_it_was(
     before = remembered(detector, images)
     save_state(tmp_path / STATE, before)
     if is_old:
-        without_count(tmp_path / STATE)
+        as_before(tmp_path / STATE)
 
     after = load_state(tmp_path / STATE, REFERENCE, detector)
 
     old, new = before.scanners["room-1"], after.scanners["room-1"]
     assert old.track is not None
     assert new.track is not None
+    assert new.devices == {"software": ["b"] if is_old else ["a", "b"]}
     assert (new.images, new.track.images) == (EARLIER_IMAGES + images, images)
     np.testing.assert_array_equal(
         new.track.recent(WINDOW_IMAGES), old.track.recent(WINDOW_IMAGES), strict=True
@@ -71,7 +75,7 @@ def test_track_whose_images_were_put_in_wrong_places_begins_anew(
     for values in stream(3):
         detector.update(track, values, 20.0)
     save_state(tmp_path / STATE, state)
-    without_count(tmp_path / STATE)
+    as_before(tmp_path / STATE)
 
     after = load_state(tmp_path / STATE, REFERENCE, detector)
 

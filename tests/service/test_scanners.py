@@ -24,6 +24,12 @@ def test_station_goes_before_product(context: DicomContext) -> None:
     assert scanners.alias_of(replace(context, station_name="ROOM 2")) == "acme"
 
 
+def test_alias_of_several_names_or_of_a_product_may_be_several_machines() -> None:
+    scanners = Scanners({"room 1": "er", "room 2": "er", "acme|ray 9": "acme", "ward": "ward"})
+
+    assert scanners.shared == {"er", "acme"}
+
+
 def test_scanner_that_nobody_named_is_other(context: DicomContext) -> None:
     scanners = Scanners({"room 7": "er"})
 
