@@ -68,7 +68,13 @@ def find_marks(phantom: Phantom, traces: bytes | mmap.mmap) -> list[str]:
 
 
 def find_marks_in_file(phantom: Phantom, path: Path) -> list[str]:
-    """The same in a file of any size; one that is gone by now was not kept."""
+    """The same in a file of any size; one that is gone by now was not kept.
+
+    Raises
+    ------
+    PermissionError
+        It is another user's.
+    """
     try:
         with (
             path.open("rb") as file,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -19,6 +20,8 @@ from service.ops.check_service import Trial, changed_since, compare_row
 from service.ops.phantom import draw_phantom, find_marks, find_marks_in_file
 from tests.support.record_entries import conflict, evaluated, not_evaluated
 from tests.support.record_log import tamper
+
+NOBODY = 65534
 
 
 def verdict(told: Told) -> Verdict:
@@ -122,6 +125,34 @@ def test_leak_into_a_file_is_found(artifact: Artifact, site: LogAddress) -> None
 
     assert (before.verdict, after.verdict) == (Verdict.PASS, Verdict.FAIL)
     assert "in the file core.dump" in after.detail
+
+
+@contextmanager
+def readable_to_nobody(path: Path) -> Iterator[None]:
+    """As a file of another user; root reads everything, so root is nobody meanwhile."""
+    path.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_file_of_another_user_is_counted_and_fails_nothing(
+    artifact: Artifact, site: LogAddress
+) -> None:
+    with trial_of(artifact, site) as trial, TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        folder.chmod(0o755)
+        (folder / "ours").write_bytes(b"nothing")
+        (folder / "theirs").write_bytes(trial.phantom.body)
+        with readable_to_nobody(folder / "theirs"):
+            told = replace(trial, folders=[folder]).check_files()
+
+    assert verdict(told) is Verdict.PASS
+    assert told.detail == "1 files written since, none holds a mark; 1 not readable by this user"
 
 
 def test_leak_into_the_record_is_found(artifact: Artifact, site: LogAddress) -> None:
