@@ -15,6 +15,7 @@ from service.ops.address import LogAddress
 from service.ops.check import Told, Verdict, fail_for, failed, passed
 from service.record import open_reader
 from service.record.database import open_engine
+from service.record.pseudonyms import is_exposed
 
 MOUNTS = Path("/proc/self/mountinfo")
 DURABLE = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "xfs", "zfs"})
@@ -25,7 +26,6 @@ FREE_BYTES = 2_000_000_000
 SCRATCH_BYTES = 200_000_000
 """A model laid out for its signature, and one upload at its largest."""
 
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 OLDEST_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 """Before this release was made: a clock that says so lost its battery."""
@@ -142,7 +142,7 @@ def needs_of(address: LogAddress) -> dict[Path, int]:
 def _exposed(address: LogAddress, store: Path, secrets: Iterable[Path]) -> Iterator[str]:
     private = {address.key, *secrets, *address.state.values(), *address.traces}
     for path in sorted(private):
-        if path.exists() and _mode(path) & OTHERS:
+        if path.exists() and is_exposed(path):
             yield f"{path.name} has mode {_mode(path):o}, expected 600"
     for folder in sorted({path.parent for path in private if path.parent.exists()}):
         if _mode(folder) & stat.S_IRWXO:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
 from enum import StrEnum
 from pathlib import Path
 
@@ -80,12 +81,23 @@ def load_or_create_key(path: Path) -> bytes:
     """
     if not path.exists():
         _create(path)
-    if path.stat().st_mode & 0o077:
+    if is_exposed(path):
         log.warning("record.key_exposed")
     try:
         return bytes.fromhex(path.read_text(encoding="ascii").strip())
     except ValueError as error:
         raise ValueError("the site key file must hold hexadecimal digits alone") from error
+
+
+def is_exposed(path: Path) -> bool:
+    """Whether others than this user may use a private file.
+
+    One that was laid down for this user by another may be read by its group: so a Kubernetes
+    secret comes, which is root's, with the pod's `fsGroup`.
+    """
+    state = path.stat()
+    may_read = 0 if state.st_uid == os.geteuid() else stat.S_IRGRP
+    return bool(state.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~may_read)
 
 
 def _create(path: Path) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from service.core.artifact import ONNX, WEIGHTS, Artifact
 from service.core.errors import SelfTestFailed
@@ -13,6 +14,7 @@ from service.ops.check import Told, Verdict, run_checks
 from service.ops.check_model import check_digests, check_golden, check_signed
 from service.ops.check_record import check_chains
 from service.ops.check_site import STA_UNSYNC, check_clock, check_disk, check_filesystem
+from service.record import load_or_create_key
 from service.signature import Trust
 from tests.support.models import build_tiny_artifact
 from tests.support.postgresql import missing_server, server_url
@@ -44,6 +46,28 @@ def test_file_that_others_can_read_fails(site: LogAddress, tiny_store: Path, nam
     told = machine.check_permissions(site, tiny_store, [])
 
     assert (told.verdict, told.detail) == (Verdict.FAIL, f"{name} has mode 640, expected 600")
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [(0o440, Verdict.PASS), (0o460, Verdict.FAIL), (0o444, Verdict.FAIL), (0o404, Verdict.FAIL)],
+)
+def test_file_that_another_user_laid_down_may_be_read_by_its_group(
+    site: LogAddress,
+    tiny_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    expected: Verdict,
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: site.key.stat().st_uid + 1)
+    site.key.chmod(mode)
+
+    with structlog.testing.capture_logs() as events:
+        load_or_create_key(site.key)
+
+    assert verdict(machine.check_permissions(site, tiny_store, [])) is expected
+    told = ["record.key_exposed"] if expected is Verdict.FAIL else []
+    assert [event["event"] for event in events] == told
 
 
 def test_folder_open_to_the_world_fails(site: LogAddress, tiny_store: Path) -> None:
