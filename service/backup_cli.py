@@ -73,7 +73,7 @@ def _writing_to(archive: Path) -> Iterator[IO[bytes]]:
         return
     part = archive.with_name(f"{archive.name}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = _make(part)
     except OSError as error:
         raise typer.BadParameter(f"{part.name} cannot be made: {error.strerror}") from error
     try:
@@ -82,8 +82,13 @@ def _writing_to(archive: Path) -> Iterator[IO[bytes]]:
             out.flush()
             os.fsync(out.fileno())
         try:
-            os.link(part, archive)
+            os.close(_make(archive))
         except FileExistsError as error:
             raise typer.BadParameter(f"{archive.name} is there already") from error
+        part.replace(archive)  # no link: network shares and exFAT have none
     finally:
-        part.unlink()
+        part.unlink(missing_ok=True)
+
+
+def _make(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,5 +1,6 @@
 """A backup holds the whole site as of one moment, and comes back as it was."""
 
+import errno
 import io
 import stat
 import tarfile
@@ -223,6 +224,23 @@ def test_commands_write_and_read_an_archive(site: LogAddress, tmp_path: Path) ->
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert read.stderr.splitlines() == heads
     assert (again.exit_code, "is there already" in again.output) == (2, True)
+
+
+def test_archive_is_written_where_there_are_no_links(
+    site: LogAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    file = tmp_path / "site.tar"
+
+    written = CliRunner(env=_environment(site)).invoke(app, ["shadow", "backup", str(file)])
+
+    assert written.exit_code == 0, written.output
+    assert tarfile.is_tarfile(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not file.with_name("site.tar.part").exists()
 
 
 def _environment(address: LogAddress) -> dict[str, str]:
