@@ -56,7 +56,6 @@ ARG REVISION=unknown
 ARG BASE_IMAGE
 LABEL org.opencontainers.image.title="cxr-triage" \
       org.opencontainers.image.description="Reads frontal chest radiographs and says which to open first. Research use only. Not a medical device." \
-      org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"

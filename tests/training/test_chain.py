@@ -141,6 +141,7 @@ def test_model_card_holds_numbers_limits_and_licences(chain: Chain) -> None:
         "east",
         "not_run",
         "trivial baseline",
+        "The training began with random weights.",
         f"- {NOTE}",
     ):
         assert words in card

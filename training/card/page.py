@@ -11,7 +11,9 @@ from training.card.sections import (
     provenance_part,
     strata_part,
 )
+from training.config import RunConfig
 from training.measures.results import Evaluation, PointRates, Tuning
+from training.pretrained import ORIGINS
 from training.report.terminal import text_of, text_of_threshold
 
 LIMITS = (
@@ -111,7 +113,18 @@ def _without_children(evaluation: Evaluation) -> list[str]:
     return lines
 
 
+def initial_weights(config: RunConfig) -> str:
+    """What the training began with, whose it is, and under which licence."""
+    if not config.imagenet:
+        return "The training began with random weights."
+    origin, licence = ORIGINS[config.architecture]
+    return (
+        f"The training began with weights of others, which it changed: {origin}; licence {licence}."
+    )
+
+
 def _network(manifest: Manifest, tuning: Tuning) -> str:
+    config = RunConfig.model_validate_json(manifest.provenance.config)
     views = ", ".join(manifest.views)
     side = manifest.preprocess.side_px
     return (
@@ -119,7 +132,8 @@ def _network(manifest: Manifest, tuning: Tuning) -> str:
         f"{manifest.architecture}, one grey channel of {side} x {side} px, findings "
         f"{', '.join(manifest.findings)}. Every score is the mean of the logits over the views "
         f"{views}, divided by a temperature of {tuning.calibration.temperature:.3f}. Every number "
-        "below was measured so, with the released half-precision weights."
+        "below was measured so, with the released half-precision weights.\n\n"
+        f"{initial_weights(config)}"
     )
 
 
