@@ -16,6 +16,7 @@ from training.cli_options import (
     ModelsOption,
     RunOption,
     ThreadsOption,
+    add_act,
     app,
     wide_console,
     workplace,
@@ -66,19 +67,7 @@ def search_command(
     run_search(place, candidates, seed or [1, 2, 3], without or ())
 
 
-@app.command("tune")
-def tune_command(
-    *,
-    config: ConfigOption = None,
-    data: DataOption = None,
-    models: ModelsOption = None,
-    run: RunOption = None,
-    threads: ThreadsOption = None,
-    drop_leaks: LeaksOption = False,
-) -> None:
-    """Act 2: calibrate, and certify thresholds on the validation split."""
-    settings = read_config(config) if config else None
-    run_tune(workplace(settings, data, models, run, threads, drop_leaks), settings)
+add_act("tune", run_tune, "Act 2: calibrate, and certify thresholds on the validation split.")
 
 
 @app.command("evaluate")

@@ -1,6 +1,7 @@
 """What the commands of `cxr-train` share: the application, options, and where a run is."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 
 from training.acts.steps import Workplace
-from training.config import Places, RunConfig
+from training.config import Places, RunConfig, read_config
 from training.distributed import join_team
 
 REPORT_COLUMNS = 140
@@ -57,6 +58,23 @@ NoteOption = Annotated[
 AcceptOption = Annotated[
     str, typer.Option("--accept-audit", help="Why it is released though the audit did not pass.")
 ]
+
+
+def add_act(name: str, act: Callable[[Workplace, RunConfig | None], object], words: str) -> None:
+    """Make a command of an act that is asked for by its run and nothing else."""
+
+    @app.command(name, help=words)
+    def command(
+        *,
+        config: ConfigOption = None,
+        data: DataOption = None,
+        models: ModelsOption = None,
+        run: RunOption = None,
+        threads: ThreadsOption = None,
+        drop_leaks: LeaksOption = False,
+    ) -> None:
+        settings = read_config(config) if config else None
+        act(workplace(settings, data, models, run, threads, drop_leaks), settings)
 
 
 def workplace(

@@ -24,26 +24,14 @@ from training.cli_options import (
     StoreOption,
     ThreadsOption,
     VersionOption,
+    add_act,
     app,
     workplace,
 )
 from training.config import read_config
 from training.manifest import Version
 
-
-@app.command("ood")
-def ood_command(
-    *,
-    config: ConfigOption = None,
-    data: DataOption = None,
-    models: ModelsOption = None,
-    run: RunOption = None,
-    threads: ThreadsOption = None,
-    drop_leaks: LeaksOption = False,
-) -> None:
-    """Fit, certify and measure the detector of what is no chest radiograph."""
-    settings = read_config(config) if config else None
-    run_ood(workplace(settings, data, models, run, threads, drop_leaks), settings)
+add_act("ood", run_ood, "Fit, certify and measure the detector of what is no chest radiograph.")
 
 
 @app.command("audit")
@@ -66,34 +54,16 @@ def audit_command(
     run_audit(workplace(settings, data, models, run, threads, drop_leaks), settings, options)
 
 
-@app.command("explain")
-def explain_command(
-    *,
-    config: ConfigOption = None,
-    data: DataOption = None,
-    models: ModelsOption = None,
-    run: RunOption = None,
-    threads: ThreadsOption = None,
-    drop_leaks: LeaksOption = False,
-) -> None:
-    """Act 5: attention maps of a fixed panel, and whether they depend on what was learned."""
-    settings = read_config(config) if config else None
-    run_explain(workplace(settings, data, models, run, threads, drop_leaks), settings)
+add_act(
+    "explain",
+    run_explain,
+    "Act 5: attention maps of a fixed panel, and whether they depend on what was learned.",
+)
 
 
-@app.command("drift")
-def drift_command(
-    *,
-    config: ConfigOption = None,
-    data: DataOption = None,
-    models: ModelsOption = None,
-    run: RunOption = None,
-    threads: ThreadsOption = None,
-    drop_leaks: LeaksOption = False,
-) -> None:
-    """Measure what the monitoring compares a scanner's images with."""
-    settings = read_config(config) if config else None
-    run_drift_reference(workplace(settings, data, models, run, threads, drop_leaks), settings)
+add_act(
+    "drift", run_drift_reference, "Measure what the monitoring compares a scanner's images with."
+)
 
 
 @app.command("release")
