@@ -16,6 +16,8 @@ from rich.progress import Progress
 from sqlalchemy import Table
 
 from service.answers import NOTICE
+from service.case import serve_model
+from service.core.artifact import load_current
 from service.core.findings import Finding
 from service.ops.address import LogAddress
 from service.record import (
@@ -228,12 +230,13 @@ def register(
 
 @app.command()
 def report(context: typer.Context) -> None:
-    """Print the go-live decision and what it rests on, as JSON."""
+    """Print the go-live decision on the model that CURRENT names, as JSON."""
+    serving = serve_model(load_current(context.obj.model_store)).stamp
     with opened_index(context.obj.url) as (index, reader):
         index.catch_up()
-        decided = ReviewDesk(index=index, reader=reader).go_live()
+        decided = ReviewDesk(index=index, reader=reader).go_live(serving)
     if decided is None:
-        typer.echo("no criteria are registered, or no radiograph came: shadow register", err=True)
+        typer.echo("no criteria are registered: shadow register", err=True)
         raise typer.Exit(1)
     typer.echo(json.dumps(decided.as_json(), indent=1))
     typer.echo(NOTICE, err=True)

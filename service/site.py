@@ -4,7 +4,7 @@ from pathlib import Path
 
 from service.drift_state import STATE
 from service.ops.address import API_KEYS, LogAddress
-from service.settings import Settings
+from service.settings import Settings, find_model_store
 
 PACS_QUEUE = "pacs.db"
 
@@ -17,7 +17,8 @@ def log_address(settings: Settings) -> LogAddress:
         API_KEYS: settings.access.keys_file,
         PACS_QUEUE: settings.pacs.queue_file,
     }
-    return LogAddress(record.url, record.site_key_file, state)
+    store = find_model_store(settings.model.store)
+    return LogAddress(record.url, record.site_key_file, state, store)
 
 
 def secret_files(settings: Settings) -> list[Path]:

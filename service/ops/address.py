@@ -21,11 +21,14 @@ class LogAddress:
     ----------
     state
         Further files that the service writes, by the name they have in a backup.
+    model_store
+        Says which model serves; in no backup.
     """
 
     url: str
     key: Path
     state: Mapping[str, Path] = field(default_factory=dict)
+    model_store: Path = Path("model_store")
 
     @property
     def database(self) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from service.core.artifact import OperatingPoint, Purpose
 from service.core.errors import CxrError
 from service.core.findings import ABNORMAL, Finding
-from service.record import Kind
+from service.record import Kind, ModelStamp
 from service.record.case_index import CaseIndex, Progress
 from service.record.queries import LoggedEntry, evidence_about, find_entry, newest_body
 from service.record.record import Reader
@@ -163,15 +163,21 @@ class ReviewDesk:
             cap_minutes=cap_minutes,
         )
 
-    def go_live(self) -> GoLive | None:
-        """The decision; None before criteria are registered or a radiograph came."""
+    def go_live(self, serving: ModelStamp) -> GoLive | None:
+        """The decision on the model that serves; None before criteria are registered.
+
+        Of drawn traffic the drawn model is judged, which never serves; the decision says so.
+        """
         with self._reader.reading() as log:
             registration = newest_body(log, Kind.CRITERIA)
+        if registration is None:
+            return None
+        model = (f"{serving.name}/{serving.version}", serving.digest, serving.threshold_digest)
         with self._index.reading() as connection:
-            model = newest_model(connection)
-            if registration is None or model is None:
-                return None
-            return decide(connection, registration, model)
+            reviewed = newest_model(connection)
+            is_drawn = reviewed is not None and reviewed[0].startswith(SIMULATED_MODEL)
+            judged = reviewed if reviewed is not None and is_drawn else model
+            return decide(connection, registration, judged, is_serving=judged == model)
 
     def current_threshold(
         self, finding: Finding, digest: str, points: tuple[OperatingPoint, ...], *, days: int

@@ -105,7 +105,7 @@ def queue(
 
 
 @router.get("/golive")
-def golive(desk: OpenDesk) -> dict[str, object]:
+def golive(runtime: OpenRuntime, desk: OpenDesk) -> dict[str, object]:
     """GO, EXTEND or NO-GO.
 
     Raises
@@ -113,7 +113,7 @@ def golive(desk: OpenDesk) -> dict[str, object]:
     HTTPException
         404 before criteria are registered.
     """
-    decided = desk.go_live()
+    decided = desk.go_live(runtime.model.stamp)
     if decided is None:
         raise HTTPException(404)
     return decided.as_json()

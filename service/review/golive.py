@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.core.findings import ABNORMAL, Finding
@@ -18,6 +19,8 @@ from service.review.statistics import confidence_sequence, still_needed
 
 SIDES = {"sensitivity": 1, "specificity": 0}
 """What the report must say for a case to count."""
+STAMP = ("model", "model_digest", "threshold_digest")
+"""Columns that tell who read a case."""
 
 
 class Decision(StrEnum):
@@ -60,10 +63,29 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherModel:
+    """Studies with a report that another model or other thresholds read: they count for nothing."""
+
+    model: str
+    model_digest: str
+    threshold_digest: str
+    reported: int
+
+
+@dataclass(frozen=True, slots=True)
 class GoLive:
-    """The decision and everything that it rests on."""
+    """The decision and everything that it rests on.
+
+    Attributes
+    ----------
+    is_serving
+        Whether the model serves; else nothing is to be signed.
+    others
+        Whose reported studies came since the registration besides, most first.
+    """
 
     decision: Decision
+    is_serving: bool
     model: str
     model_digest: str
     threshold_digest: str
@@ -74,6 +96,7 @@ class GoLive:
     radiographs: int
     reported: int
     unclear: int
+    others: tuple[OtherModel, ...]
     criteria: tuple[Criterion, ...]
 
     def as_json(self) -> dict[str, object]:
@@ -99,12 +122,17 @@ class _Tally:
     unclear: int
     reports: dict[Finding, Counter[tuple[int, int]]]
     """By finding: report and flag of the studies that count."""
+    others: tuple[OtherModel, ...]
 
 
 def decide(
-    connection: Connection, registration: dict[str, Any], model: tuple[str, str, str]
+    connection: Connection,
+    registration: dict[str, Any],
+    model: tuple[str, str, str],
+    *,
+    is_serving: bool,
 ) -> GoLive:
-    """Judge the serving model, with its thresholds, on what came after the registration.
+    """Judge one model, with its thresholds, on what came after the registration.
 
     Only the reports count, not the second readings: those are asked for where model and report
     disagree, so they would move the rates in the model's favour (discrepant analysis).
@@ -131,6 +159,7 @@ def decide(
     )  # fmt: skip
     return GoLive(
         decision=_overall(judged),
+        is_serving=is_serving,
         model=scope.model,
         model_digest=scope.model_digest,
         threshold_digest=scope.threshold_digest,
@@ -141,6 +170,7 @@ def decide(
         radiographs=tally.radiographs,
         reported=tally.reported,
         unclear=tally.unclear,
+        others=tally.others,
         criteria=tuple(judged),
     )
 
@@ -181,23 +211,51 @@ def _overall(judged: list[Criterion]) -> Decision:
 def _count(connection: Connection, scope: _Scope) -> _Tally:
     """One pass over the columns of what came since the registration."""
     parts = [f"{part}_{finding}" for finding in ABNORMAL for part in ("report", "flag")]
-    names = ("outcome", "model_digest", "threshold_digest", *parts)
-    window = load_window(connection, Span(scope.since, math.inf), names)
-    window = window.where(
-        window.texts("model_digest").among(scope.model_digest)
-        & window.texts("threshold_digest").among(scope.threshold_digest)
-    )
+    everyone = load_window(connection, Span(scope.since, math.inf), (*STAMP, "outcome", *parts))
+    in_scope = everyone.texts("model_digest").among(scope.model_digest) & everyone.texts(
+        "threshold_digest"
+    ).among(scope.threshold_digest)
+    window = everyone.where(in_scope)
     outcome = window.texts("outcome")
     evaluated = int(outcome.among(Outcome.EVALUATED.value).sum())
-    counted = window.where(np.asarray(window["counts"] == 1, np.bool_))
-    labels = np.stack([counted.labels(finding) for finding in ABNORMAL])
+    counted = _once(window)
+    labels = _labels(counted)
     return _Tally(
         evaluated=evaluated,
         radiographs=evaluated + int(outcome.among(Outcome.NOT_EVALUATED.value).sum()),
         reported=int((labels != NO_LABEL).any(axis=0).sum()),
         unclear=int((labels == -1).any(axis=0).sum()),
         reports={finding: _reports(counted, finding) for finding in ABNORMAL},
+        others=_others(_once(everyone.where(~in_scope))),
     )
+
+
+def _once(window: Cases) -> Cases:
+    """Each study once for each model."""
+    return window.where(np.asarray(window["counts"] == 1, np.bool_))
+
+
+def _labels(counted: Cases) -> NDArray[np.int8]:
+    """(F, N) what the reports say."""
+    return np.stack([counted.labels(finding) for finding in ABNORMAL])
+
+
+def _others(counted: Cases) -> tuple[OtherModel, ...]:
+    reported = counted.where((_labels(counted) != NO_LABEL).any(axis=0))
+    texts = {name: reported.texts(name) for name in STAMP}
+    codes = np.stack([text.codes for text in texts.values()])
+    stamps, studies = np.unique(codes, axis=1, return_counts=True)
+    found = [
+        OtherModel(
+            **{
+                name: str(text.words[code])
+                for (name, text), code in zip(texts.items(), stamp, strict=True)
+            },
+            reported=seen,
+        )
+        for stamp, seen in zip(stamps.T.tolist(), studies.tolist(), strict=True)
+    ]
+    return tuple(sorted(found, key=lambda other: -other.reported))
 
 
 def _reports(counted: Cases, finding: Finding) -> Counter[tuple[int, int]]:

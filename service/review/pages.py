@@ -211,7 +211,7 @@ def queue(
 @router.get("/review/golive")
 def golive(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Response:
     """May it go live? One page, made to be printed and signed."""
-    decided = desk.go_live()
+    decided = desk.go_live(runtime.model.stamp)
     bars = [
         charts.interval_bar(told.value, told.low, told.high, told.target)
         for told in (decided.criteria if decided else ())
