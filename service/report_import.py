@@ -5,8 +5,10 @@ either one column a finding (`pneumonia`, `tuberculosis`: positive, negative or 
 `report`, whose text the labeller reads and nothing keeps.
 """
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from service.core.errors import CxrError
 from service.core.findings import ABNORMAL
@@ -24,21 +26,44 @@ class ReportsUnreadable(CxrError):
     code = "REPORTS_UNREADABLE"
 
 
-def read_reports(
-    rows: Iterable[Row], pseudonymiser: Pseudonymiser, actor: str
-) -> Iterator[Evidence]:
-    """Yield one row of evidence a line.
+def read_file(path: Path, pseudonymiser: Pseudonymiser, actor: str) -> list[Evidence]:
+    """Read a whole file before anything of it is written; about a kilobyte of memory a line.
 
     Raises
     ------
     ReportsUnreadable
-        At the first line that cannot be read; the lines before it are yielded.
+        It cannot be opened, or one of its lines cannot be read.
     """
-    for number, row in enumerate(rows, start=2):
+    try:
+        # What is not UTF-8 is let in as surrogates, so that its line can be named.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return list(read_reports(file, pseudonymiser, actor))
+    except OSError as error:
+        raise ReportsUnreadable(f"the file cannot be read ({type(error).__name__})") from None
+
+
+def read_reports(
+    lines: Iterable[str], pseudonymiser: Pseudonymiser, actor: str
+) -> Iterator[Evidence]:
+    """Yield one row of evidence a row of CSV, whose text may go over several lines.
+
+    Raises
+    ------
+    ReportsUnreadable
+        Names the first line that cannot be read; of a row of several lines, its last.
+    """
+    rows = csv.DictReader(map(_checked, lines), strict=True)
+    while True:
         try:
-            yield _evidence_of(row, pseudonymiser, actor)
-        except (ValueError, KeyError) as error:
+            row = next(rows, None)
+            if row is None:
+                return
+            told = _evidence_of(row, pseudonymiser, actor)
+        except (ValueError, KeyError, OverflowError, csv.Error) as error:
+            # A line that was not handed over yet is not counted yet.
+            number = rows.reader.line_num + isinstance(error, _NotUtf8)
             raise ReportsUnreadable(f"line {number}: {_told(error)}") from None
+        yield told
 
 
 def is_unclear(evidence: Evidence) -> bool:
@@ -51,7 +76,19 @@ class _Misfit(ValueError):
     """Its message holds no value of the file."""
 
 
+class _NotUtf8(_Misfit):
+    """Noticed before the line is read as CSV."""
+
+
+def _checked(line: str) -> str:
+    if not line.isascii() and any("\ud800" <= character <= "\udfff" for character in line):
+        raise _NotUtf8("expected UTF-8")
+    return line
+
+
 def _told(error: Exception) -> str:
+    if isinstance(error, csv.Error):
+        return "expected CSV: a quotation mark or the length of a field does not fit"
     return str(error) if isinstance(error, _Misfit) else "a column is missing or malformed"
 
 

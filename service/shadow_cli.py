@@ -1,6 +1,5 @@
 """`cxr-triage shadow ...`: verify, simulate, reports in, rows out, look-ups, retention."""
 
-import csv
 import getpass
 import json
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ from service.record.queries import find_by_pseudonym
 from service.record.record import anchors_beside
 from service.record.schema import migrate
 from service.record.tables import CHAINED, evidence_log
-from service.report_import import is_unclear, read_reports
+from service.report_import import is_unclear, read_file
 from service.review.desk import ReviewDesk
 from service.shadow_checks import (
     check_index,
@@ -139,18 +138,10 @@ def import_reports(
     file: Annotated[Path, typer.Argument(help="CSV; `docs/review.md` names its columns.")],
     by: By = "",
 ) -> None:
-    """Join radiologists' outcomes; identifiers become pseudonyms, and no text is kept."""
-    unclear = 0
-
-    def counted() -> Iterator[Evidence]:
-        nonlocal unclear
-        with file.open(encoding="utf-8-sig", newline="") as handle:
-            for told in read_reports(csv.DictReader(handle), _signer(context.obj), by or _me()):
-                unclear += is_unclear(told)
-                yield told
-
-    rows = _append(context.obj, counted())
-    typer.echo(f"{rows} reports, {unclear} of them unclear about a finding")
+    """Join radiologists' outcomes, all of a file or none; identifiers become pseudonyms."""
+    told = read_file(file, _signer(context.obj), by or _me())
+    rows = _append(context.obj, iter(told))
+    typer.echo(f"{rows} reports, {sum(map(is_unclear, told))} of them unclear about a finding")
 
 
 @app.command()

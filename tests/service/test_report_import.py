@@ -1,5 +1,8 @@
 """Reports come in by pseudonym, their text stays outside, and doubt stays doubt."""
 
+import csv
+import io
+
 import pytest
 
 from service.core.findings import Finding
@@ -12,8 +15,16 @@ ROW = {"accession": "ZQACC1", "study_instance_uid": "", "read_at": "2026-03-01T0
 CLEAR = {"pneumonia": "Positive", "tuberculosis": " negative "}
 
 
+def _csv(*rows: dict[str, str | None]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def _read(*rows: dict[str, str | None]) -> list[Evidence]:
-    return list(read_reports(rows, KEY, "ris"))
+    return list(read_reports(io.StringIO(_csv(*rows), newline=""), KEY, "ris"))
 
 
 def test_identifiers_become_the_pseudonyms_of_the_log() -> None:
@@ -51,6 +62,9 @@ def test_text_is_labelled_and_not_kept() -> None:
         ({"tuberculosis": None}, "line 3: tuberculosis: expected"),
         ({"read_at": "2026-03-01 07:30"}, "line 3: read_at: expected a time zone"),
         ({"read_at": "ZQ yesterday"}, "line 3: a column is missing or malformed"),
+        ({"read_at": "0001-01-01T00:00:00+14:00"}, "line 3: a column is missing or malformed"),
+        ({"accession": "\ud8e4"}, "line 3: expected UTF-8"),
+        ({"report": "ZQ" * 100_000}, "line 3: expected CSV"),
     ],
 )
 def test_a_line_that_does_not_fit_is_named_and_not_quoted(
@@ -60,6 +74,14 @@ def test_a_line_that_does_not_fit_is_named_and_not_quoted(
         _read({**ROW, **CLEAR}, {**ROW, **CLEAR, **change})
 
     assert "ZQ" not in str(refused.value)
+
+
+def test_lines_are_counted_as_in_the_file() -> None:
+    told: dict[str, str | None] = {**ROW, **CLEAR, "report": "Clear\nlungs."}
+    lines = _csv(told, told, {**ROW, **CLEAR, "report": "", "pneumonia": "yes"}).splitlines(True)
+
+    with pytest.raises(ReportsUnreadable, match="line 7: pneumonia"):
+        list(read_reports([lines[0], "\r\n", *lines[1:]], KEY, "ris"))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from service.cli import app
 from service.core.artifact import load_artifact, load_current, write_current
 from service.record import Identifier, Pseudonymiser, load_or_create_key
 from service.record.gaps import RetentionTooShort
+from service.report_import import ReportsUnreadable
 from service.simulate import LogNotEmpty
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.record_log import tamper
@@ -128,6 +129,34 @@ def test_reports_are_joined_from_a_file(log: str, tmp_path: Path) -> None:
     assert (kind, actor) == ("report", "ris")
     assert json.loads(str(body))["outcomes"]["pneumonia"] == "unclear"
     assert _run("shadow", "verify")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (b"A21,,maybe,negative\n", "line 22: pneumonia: expected"),
+        (b"\xc4,,positive,negative\n", "line 22: expected UTF-8"),
+        (b'A21,,"positive,negative\n', "line 22: expected CSV"),
+    ],
+    ids=["value", "latin-1", "csv"],
+)
+def test_a_file_of_reports_is_in_as_a_whole_or_not_at_all(
+    log: str, tmp_path: Path, last: bytes, message: str
+) -> None:
+    good = b"".join(b"A%d,,positive,negative\n" % number for number in range(20))
+    path = tmp_path / "reports.csv"
+    path.write_bytes(b"accession,read_at,pneumonia,tuberculosis\n" + good + last)
+    before = read_log(log, "SELECT COUNT(*) FROM evidence_log")
+
+    with pytest.raises(ReportsUnreadable, match=message):
+        _run("shadow", "import-reports", str(path))
+
+    assert read_log(log, "SELECT COUNT(*) FROM evidence_log") == before
+
+
+def test_a_file_of_reports_that_is_not_there_is_a_coded_refusal(log: str, tmp_path: Path) -> None:
+    with pytest.raises(ReportsUnreadable, match="the file cannot be read"):
+        _run("shadow", "import-reports", str(tmp_path / "absent.csv"))
 
 
 def test_a_look_up_is_recorded_with_its_reason_and_without_the_identifier(
