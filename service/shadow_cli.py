@@ -25,6 +25,7 @@ from service.record import (
     Identifier,
     Kind,
     Pseudonymiser,
+    load_key,
     load_or_create_key,
     open_reader,
 )
@@ -112,6 +113,7 @@ def simulate_traffic(
 ) -> None:
     """Fill an empty log with drawn traffic, so that every review page is alive."""
     written = fill(context.obj.url, months=months, per_day=per_day, seed=seed)
+    load_or_create_key(context.obj.key)
     days = max(1, round(months * DAYS_PER_MONTH))
     typer.echo(f"{written} radiographs over {days} days; open the review pages to see them")
 
@@ -180,8 +182,9 @@ def lookup(
     """Find the rows of an identifier, asked without an echo; the question itself is recorded."""
     if kind is Identifier.SCANNER:
         raise typer.BadParameter("scanners are not recorded by pseudonym")
+    signer = _signer(context.obj)
     value = typer.prompt(kind.value, hide_input=True)
-    pseudonym = _signer(context.obj).pseudonymise(kind, value)
+    pseudonym = signer.pseudonymise(kind, value)
     if pseudonym is None:
         raise typer.BadParameter("an empty identifier")
     with closing(open_reader(context.obj.url)) as reader, reader.reading() as connection:
@@ -265,7 +268,7 @@ def _append(log: LogAddress, rows: Iterator[Evidence]) -> int:
 
 
 def _signer(log: LogAddress) -> Pseudonymiser:
-    return Pseudonymiser(load_or_create_key(log.key))
+    return Pseudonymiser(load_key(log.key))
 
 
 def _noted(lines: list[str]) -> dict[Table, Head]:

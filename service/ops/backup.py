@@ -12,7 +12,7 @@ from service import __version__
 from service.core.errors import CxrError
 from service.ops.address import API_KEYS, DATABASE, SITE_KEY, LogAddress
 from service.ops.archive import BackupNotes, StoredHead, describe_file, write_archive
-from service.record import Head, Pseudonymiser, load_or_create_key, open_reader
+from service.record import Head, Pseudonymiser, load_key, open_reader
 from service.record.record import Reader
 from service.record.tables import CHAINED
 
@@ -92,7 +92,7 @@ def verify_log(url: str, key: Path | None, heads: dict[str, Head] | None = None)
     BackupRefused
         Says which row is not as it was written.
     """
-    signer = None if key is None else Pseudonymiser(load_or_create_key(key))
+    signer = None if key is None else Pseudonymiser(load_key(key))
     with closing(open_reader(url)) as reader:
         return {
             table.name: _verified(reader, index, signer, (heads or {}).get(table.name))

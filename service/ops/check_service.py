@@ -17,7 +17,7 @@ from service.core.artifact import Artifact
 from service.ops.address import LogAddress
 from service.ops.check import Told, fail_for, failed, not_checked, passed
 from service.ops.phantom import Phantom, find_marks, find_marks_in_file
-from service.record import Entry, Identifier, Outcome, Pseudonymiser, load_or_create_key
+from service.record import Entry, Identifier, Outcome, Pseudonymiser, load_key
 from service.record import open_reader as open_log
 from service.record.queries import find_entry
 from service.record.tables import CHAINED
@@ -177,7 +177,7 @@ def compare_row(row: Entry, phantom: Phantom, artifact: Artifact) -> Told:
 
 def pseudonym_of(phantom: Phantom, key: Path) -> str:
     """How the log names the phantom's instance."""
-    signer = Pseudonymiser(load_or_create_key(key))
+    signer = Pseudonymiser(load_key(key))
     return str(signer.pseudonymise(Identifier.SOP_INSTANCE, phantom.sop_instance_uid))
 
 

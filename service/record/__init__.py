@@ -11,7 +11,13 @@ from service.record.entry import (
     new_id,
 )
 from service.record.evidence import Evidence, Kind, Label
-from service.record.pseudonyms import Identifier, Pseudonymiser, load_or_create_key
+from service.record.pseudonyms import (
+    Identifier,
+    Pseudonymiser,
+    SiteKeyMissing,
+    load_key,
+    load_or_create_key,
+)
 from service.record.queries import LoggedEntry, Upload
 from service.record.record import Reader, Record, open_reader, open_record
 from service.record.writer import Recorder
@@ -34,9 +40,11 @@ __all__ = [
     "Reader",
     "Record",
     "Recorder",
+    "SiteKeyMissing",
     "Upload",
     "VerifyReport",
     "age_band_of",
+    "load_key",
     "load_or_create_key",
     "new_id",
     "open_reader",

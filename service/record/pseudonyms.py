@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from service.core.errors import CxrError
 from service.core.radiograph import DicomContext
 from service.record.entry import Pseudonyms
 
@@ -17,6 +18,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 KEY_BYTES = 32
 """As long as the SHA-256 digest, which RFC 2104 names as the useful length."""
+
+ONLY_DIGITS = "the site key file must hold hexadecimal digits alone"
 
 
 class Identifier(StrEnum):
@@ -68,8 +71,40 @@ class Pseudonymiser:
         )
 
 
+class SiteKeyMissing(CxrError):
+    """What needs the key of a record was asked for where there is none."""
+
+    code = "SITE_KEY_MISSING"
+
+
+def load_key(path: Path) -> bytes:
+    """Read the site key of a record that there is.
+
+    Raises
+    ------
+    SiteKeyMissing
+        There is none, perhaps because this is not the folder of the site; none is made.
+    ValueError
+        The file is not 64 or more hexadecimal digits.
+    """
+    try:
+        text = path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        raise SiteKeyMissing(
+            "there is no site key at CXR_RECORD__SITE_KEY_FILE; `serve` makes one with the record"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(ONLY_DIGITS) from error
+    if is_exposed(path):
+        log.warning("record.key_exposed")
+    try:
+        return bytes.fromhex(text.strip())
+    except ValueError as error:
+        raise ValueError(ONLY_DIGITS) from error
+
+
 def load_or_create_key(path: Path) -> bytes:
-    """Read the site key, or make it at first use.
+    """Read the site key, or make it where a record begins.
 
     Of several processes that come at once one makes it and all use that one: the complete file
     is linked into place, which fails if there is one already.
@@ -81,12 +116,7 @@ def load_or_create_key(path: Path) -> bytes:
     """
     if not path.exists():
         _create(path)
-    if is_exposed(path):
-        log.warning("record.key_exposed")
-    try:
-        return bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except ValueError as error:
-        raise ValueError("the site key file must hold hexadecimal digits alone") from error
+    return load_key(path)
 
 
 def is_exposed(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.core.artifact import load_artifact, load_current, write_current
-from service.record import Identifier, Pseudonymiser, load_or_create_key
+from service.record import Identifier, Pseudonymiser, SiteKeyMissing, load_or_create_key
 from service.record.gaps import RetentionTooShort
 from service.report_import import ReportsUnreadable
 from service.simulate import LogNotEmpty
@@ -104,6 +104,7 @@ def test_a_simulated_log_is_whole_and_has_everything_to_show(
     kinds = {row[0] for row in read_log(url, "SELECT DISTINCT kind FROM evidence_log")}
     outcomes = {row[0] for row in read_log(url, "SELECT DISTINCT outcome FROM shadow_log")}
     assert (code, "12 days" in told) == (0, True)
+    assert (tmp_path / "new/site.key").exists()
     assert kinds >= {"criteria", "candidate", "report", "adjudication"}
     assert outcomes >= {"evaluated", "not_evaluated"}
     assert _run("shadow", "verify")[0] == 0
@@ -205,6 +206,29 @@ def test_rows_younger_than_six_months_are_not_purged(log: str) -> None:
         _run("shadow", "purge", "--keep-days", "30", "--yes")
 
     assert _run("shadow", "verify")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("lookup", "--reason", "recall"),
+        ("import-reports", "reports.csv"),
+        ("purge", "--keep-days", "400", "--yes"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_command_in_the_wrong_folder_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    header = "accession,read_at,pneumonia,tuberculosis\n"
+    (tmp_path / "reports.csv").write_text(header + "A1,,positive,negative\n", "utf-8")
+    (tmp_path / "record").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SiteKeyMissing):
+        _run("shadow", *command, answer="ZQACCESSION\n")
+
+    assert list((tmp_path / "record").iterdir()) == []
 
 
 def test_versions_are_listed_with_their_roles(
