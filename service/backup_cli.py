@@ -46,15 +46,21 @@ def back_up_site(
 
 
 @app.command(name="restore")
-def restore_site(context: typer.Context, archive: Archive) -> None:
+def restore_site(
+    context: typer.Context,
+    archive: Archive,
+    keep_api_keys: Annotated[
+        bool, typer.Option("--keep-api-keys", help="Those here stay, the archive's are left out.")
+    ] = False,
+) -> None:
     """Put back what a backup holds, where there is nothing yet; verify it before and after."""
     set_up_logs(LOG_LEVEL)
     address: LogAddress = context.obj
     if archive == PIPE:
-        heads = restore(address, sys.stdin.buffer)
+        heads = restore(address, sys.stdin.buffer, keep_api_keys=keep_api_keys)
     else:
         with archive.open("rb") as source:
-            heads = restore(address, source)
+            heads = restore(address, source, keep_api_keys=keep_api_keys)
     _tell(heads)
 
 

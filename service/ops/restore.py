@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from service.core.errors import CxrError
-from service.ops.address import DATABASE, SITE_KEY, LogAddress
+from service.ops.address import API_KEYS, DATABASE, SITE_KEY, LogAddress
 from service.ops.archive import BackupNotes, unpack_archive
 from service.ops.backup import verify_log
 from service.record import Head
@@ -24,11 +24,18 @@ class RestoreRefused(CxrError):
     code = "RESTORE_REFUSED"
 
 
-def restore(address: LogAddress, source: IO[bytes]) -> dict[str, Head]:
+def restore(
+    address: LogAddress, source: IO[bytes], *, keep_api_keys: bool = False
+) -> dict[str, Head]:
     """Put a site back as the archive has it, and tell how far its chains go.
 
     A log of an older release is brought up to date first, which leaves every digest as it was.
     Where the log is on a server it must have been restored there before; it is verified.
+
+    Parameters
+    ----------
+    keep_api_keys
+        API keys that are here already stay; those of the archive are then left out.
 
     Raises
     ------
@@ -43,6 +50,8 @@ def restore(address: LogAddress, source: IO[bytes]) -> dict[str, Head]:
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=place) as folder:
         notes, files = unpack_archive(source, Path(folder))
         _refuse_unfit(address, notes, files)
+        if keep_api_keys and API_KEYS in files and address.files[API_KEYS].exists():
+            del files[API_KEYS]
         targets = _targets(address, files)
         _refuse_to_overwrite(targets.values())
         heads = _verify(address, notes, files)

@@ -226,6 +226,29 @@ def test_commands_write_and_read_an_archive(site: LogAddress, tmp_path: Path) ->
     assert (again.exit_code, "is there already" in again.output) == (2, True)
 
 
+def test_api_keys_that_are_here_stay_where_that_is_asked_for(
+    site: LogAddress, tmp_path: Path
+) -> None:
+    keys, new = tmp_path / "secrets/keys.json", site_at(tmp_path / "new")
+    keys.parent.mkdir()
+    keys.write_bytes(b"of the old machine")
+    variables = {"CXR_ACCESS__KEYS_FILE": str(keys)}
+    file = tmp_path / "site.tar"
+    old = CliRunner(env=_environment(site) | variables)
+    old.invoke(app, ["shadow", "backup", str(file)])
+    keys.write_bytes(b"of this machine")
+    runner = CliRunner(env=_environment(new) | variables)
+
+    refused = runner.invoke(app, ["shadow", "restore", str(file)])
+    done = runner.invoke(app, ["shadow", "restore", "--keep-api-keys", str(file)])
+
+    assert "keys.json exist here already" in str(refused.exception)
+    assert done.exit_code == 0, done.output
+    assert keys.read_bytes() == b"of this machine"
+    assert heads_of(new) == heads_of(site)
+    assert new.key.read_bytes() == site.key.read_bytes()
+
+
 def test_archive_is_written_where_there_are_no_links(
     site: LogAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
