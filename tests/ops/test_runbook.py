@@ -36,6 +36,8 @@ class Site:
         self.variables = {
             "CXR_RECORD__URL": f"sqlite:///{self.log}",
             "CXR_RECORD__SITE_KEY_FILE": str(self.log.with_name("site.key")),
+            "CXR_ACCESS__KEYS_FILE": str(self.log.with_name("keys.json")),
+            "CXR_PACS__QUEUE_FILE": str(self.log.with_name("pacs.db")),
             "BACKUPS": str(folder / "backups"),
             "REHEARSAL": str(folder / "rehearsal"),
             **variables,
@@ -55,6 +57,8 @@ class Site:
 @pytest.fixture
 def site(simulated_log: Path, tmp_path: Path) -> Site:
     copy_log(simulated_log, tmp_path / "site")
+    for state in ("keys.json", "pacs.db"):
+        (tmp_path / "site" / state).write_bytes(b"what the site has besides")
     return Site(tmp_path)
 
 
