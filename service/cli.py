@@ -22,6 +22,7 @@ from service import (
     selfcheck_cli,
     shadow_cli,
 )
+from service.access.options import AccessSettings
 from service.answers import NOTICE
 from service.app import create_app
 from service.banner import banner_of
@@ -30,7 +31,13 @@ from service.environment import read_settings
 from service.logs import set_up_logs
 from service.record import Mode
 from service.serve_cli import Host, Port, open_command_line, run, serve, with_options
-from service.settings import Settings, find_model_store
+from service.settings import (
+    PacsSettings,
+    RecordSettings,
+    Settings,
+    TracingSettings,
+    find_model_store,
+)
 from service.site import log_address
 from service.site_secrets import make_missing_secrets
 from service.tables import table_of
@@ -61,7 +68,7 @@ def run_demo(
     settings = with_options(read_settings(), host, port, Mode.LIVE)
     set_up_logs("error")
     with demo.workplace() as folder:
-        settings = demo.apart_from_site(settings, folder)
+        settings = _apart_from_site(settings, folder)
         if history:
             shadow_cli.fill(settings.record.url, months=history, per_day=DEMO_PER_DAY, seed=1)
         console, application = Console(), create_app(settings)
@@ -156,6 +163,22 @@ def _score_with_progress(settings: Settings, found: Sequence[Path]) -> list[offl
             return list(progress.track(results, total=len(found), description="reading"))
     finally:
         engine.close()
+
+
+def _apart_from_site(settings: Settings, folder: Path) -> Settings:
+    """The same service with a log in this folder, and without the site's keys, PACS and collector.
+
+    A demo that pulled from the site's PACS would take instances whose rows end with the folder.
+    """
+    record = RecordSettings(url=f"sqlite:///{folder}/shadow.db", site_key_file=folder / "site.key")
+    return settings.model_copy(
+        update={
+            "record": record,
+            "access": AccessSettings(),
+            "pacs": PacsSettings(queue_file=folder / "pacs.db"),
+            "tracing": TracingSettings(),
+        }
+    )
 
 
 @contextmanager

@@ -14,11 +14,9 @@ from fastapi import FastAPI
 from pydicom.data import get_testdata_file
 from rich.console import Console
 
-from service.access.options import AccessSettings
 from service.core.errors import ArtifactMissing
 from service.core.intake import read_radiograph
 from service.server import DrainingServer, build_server
-from service.settings import PacsSettings, RecordSettings, Settings, TracingSettings
 from service.tables import Line, table_of
 
 FILMS: Final = {"DICOM": "RG1_UNCR.dcm", "J2K": "RG1_J2KR.dcm"}
@@ -58,22 +56,6 @@ def workplace() -> Iterator[Path]:
     """A folder of its own, gone with its log and site key when the demo ends."""
     with tempfile.TemporaryDirectory(prefix="cxr-triage-demo-") as folder:
         yield Path(folder)
-
-
-def apart_from_site(settings: Settings, folder: Path) -> Settings:
-    """The same service with a log in this folder, and without the site's keys, PACS and collector.
-
-    A demo that pulled from the site's PACS would take instances whose rows end with the folder.
-    """
-    record = RecordSettings(url=f"sqlite:///{folder}/shadow.db", site_key_file=folder / "site.key")
-    return settings.model_copy(
-        update={
-            "record": record,
-            "access": AccessSettings(),
-            "pacs": PacsSettings(queue_file=folder / "pacs.db"),
-            "tracing": TracingSettings(),
-        }
-    )
 
 
 @contextmanager
