@@ -26,7 +26,8 @@ def drawn(mix: list[float], images: int = 6000) -> Floats:
     targets = generator.choice(3, images, p=mix)
     values = generator.normal(size=(images, 3))
     values[np.arange(images), targets] += 1.5
-    return softmax(values * 1.5, axis=1)
+    probabilities: Floats = softmax(values * 1.5, axis=1)
+    return probabilities
 
 
 @pytest.mark.parametrize("mix", [[0.8, 0.15, 0.05], [0.2, 0.1, 0.7]])
