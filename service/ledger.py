@@ -64,6 +64,10 @@ class Ledger:
         """False for a while after a row was refused; only another row can prove it mended."""
         return self._clock() - self._failed_at > RETRY_SECONDS
 
+    def draw(self, entry_id: str) -> str:
+        """See `Pseudonymiser.draw`."""
+        return self._pseudonymiser.draw(entry_id)
+
     async def look_up(self, case: Case) -> None:
         """Return only if the case is new.
 

@@ -54,6 +54,11 @@ class Pseudonymiser:
         message = kind.encode() + b"\0" + bare.encode("utf-8", "surrogatepass")
         return hmac.new(self._site_key, message, hashlib.sha256).hexdigest()
 
+    def draw(self, entry_id: str) -> str:
+        """A lot for an entry: nobody without the key can tell who gets which."""
+        message = b"lot\0" + entry_id.encode()
+        return hmac.new(self._site_key, message, hashlib.sha256).hexdigest()
+
     def sign(self, text: str) -> str:
         """Vouch for a text of the service's own; no pseudonym can pass for a signature."""
         message = b"signature\0" + text.encode()

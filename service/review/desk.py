@@ -1,7 +1,7 @@
 """What the pages and their JSON ask of the log; all of it blocks, so routes run in threads."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from service.core.artifact import OperatingPoint, Purpose
@@ -112,10 +112,10 @@ class ReviewDesk:
             evidence = evidence_about(connection, entry_id)
         return None if row is None or logged is None else (row, logged, evidence)
 
-    def to_adjudicate(self) -> list[worklist.Row]:
+    def to_adjudicate(self, draw: Callable[[str], str]) -> list[worklist.Row]:
         """Cases for a second reading."""
         with self._index.reading() as connection:
-            return worklist.to_adjudicate(connection)
+            return worklist.to_adjudicate(connection, draw)
 
     def adjudicated(self) -> list[tuple[worklist.Row, dict[str, str]]]:
         """The newest second readings."""

@@ -12,6 +12,7 @@ from service.codes import WARNINGS
 from service.core.findings import ABNORMAL, Finding
 from service.record import Evidence, Kind, Label
 from service.review import charts, endpoints
+from service.review.desk import ReviewDesk
 from service.review.endpoints import (
     Abnormal,
     CapMinutes,
@@ -70,7 +71,8 @@ def disagreements(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Res
     waiting, done = desk.disagreements()
     return render(
         request, runtime, "disagreements.html", desk=desk, waiting=waiting, done=done,
-        cases=desk.to_adjudicate(), adjudicated=desk.adjudicated(),
+        cases=desk.to_adjudicate(runtime.ledger.draw),
+        adjudicated=desk.adjudicated(),
     )  # fmt: skip
 
 
@@ -79,32 +81,59 @@ def adjudicate(
     request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id: EntryId
 ) -> Response:
     """Ask for a verdict; the model's answer and the report are shown only once it is given."""
-    found = desk.case(entry_id)
-    if found is None:
-        raise HTTPException(404)
-    row, logged, evidence = found
-    verdicts = [told for told in evidence if told["kind"] == Kind.ADJUDICATION.value]
-    return render(
-        request, runtime, "adjudicate.html", desk=desk, row=row, logged=logged,
-        verdict=verdicts[-1] if verdicts else None, labels=list(Label), findings=ABNORMAL,
-    )  # fmt: skip
+    return _show_verdicts(request, runtime, desk, entry_id)
 
 
 @router.post("/review/disagreements/{entry_id}")
 async def give_verdict(
+    request: Request,
     runtime: OpenRuntime,
+    desk: OpenDesk,
     reviewer: AsReviewer,
     entry_id: EntryId,
     pneumonia: Annotated[Label, Form()],
     tuberculosis: Annotated[Label, Form()],
     note: Note = "",
 ) -> Response:
-    """Chain the verdict, then show what the model said."""
+    """Chain the verdict, then show what the model said; a second one would know the answers."""
     if not note.isprintable():
         raise HTTPException(400)
+    found = await asyncio.to_thread(desk.case, entry_id)
+    if found is None:
+        raise HTTPException(404)
+    if _verdicts_in(found[2]):
+        return await asyncio.to_thread(
+            _show_verdicts, request, runtime, desk, entry_id, is_too_late=True
+        )
     verdicts = {"pneumonia": pneumonia.value, "tuberculosis": tuberculosis.value}
     await endpoints.write_verdict(runtime.record, entry_id, verdicts, note, reviewer)
     return RedirectResponse(f"/review/disagreements/{entry_id}", 303)
+
+
+def _show_verdicts(
+    request: Request,
+    runtime: OpenRuntime,
+    desk: ReviewDesk,
+    entry_id: str,
+    *,
+    is_too_late: bool = False,
+) -> Response:
+    found = desk.case(entry_id)
+    if found is None:
+        raise HTTPException(404)
+    row, logged, evidence = found
+    page = render(
+        request, runtime, "adjudicate.html", desk=desk, row=row, logged=logged,
+        verdicts=_verdicts_in(evidence), is_too_late=is_too_late, labels=list(Label),
+        findings=ABNORMAL,
+    )  # fmt: skip
+    page.status_code = 409 if is_too_late else 200
+    return page
+
+
+def _verdicts_in(evidence: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Second readings of a radiograph, the first before the later ones."""
+    return [told for told in evidence if told["kind"] == Kind.ADJUDICATION.value]
 
 
 @router.get("/review/thresholds")

@@ -1,6 +1,6 @@
 """Rows of the case index by priority, in pages that cost the same however far one has turned."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from service.core.findings import ABNORMAL, Finding
 from service.core.triage import Priority
@@ -18,8 +18,8 @@ from service.record.entry import Outcome
 from service.review.cases import DAY_SECONDS, Cases, Span, load_window, newest_time
 
 PAGE_ROWS = 50
-CONTROL_SUFFIX = ("0", "1", "2", "3")
-"""Ids end in a random digit: a quarter of the agreeing cases can be a control."""
+CONTROL_POOL = 4000
+"""Newest agreeing cases that lots are drawn among; some milliseconds."""
 
 CURSOR = r"^([0-2]:[0-9]{1,15}(\.[0-9]{1,17})?:[0-9]{1,18})?$"
 """Rank, seconds since 1970 and sequence number of the last row that was shown."""
@@ -115,24 +115,47 @@ def read_one(connection: Connection, entry_id: str) -> Row | None:
     return None if row is None else _row(row)
 
 
-def to_adjudicate(connection: Connection, limit: int = PAGE_ROWS) -> list[Row]:
+def to_adjudicate(
+    connection: Connection, draw: Callable[[str], str], limit: int = PAGE_ROWS
+) -> list[Row]:
     """Cases for a second reading: disagreements, and as many where model and report agree.
 
     Without the others, being on the list would tell the reader that somebody was wrong.
+
+    Parameters
+    ----------
+    draw
+        Lot of an id, which no reader can guess: what told a control would tell the answer.
     """
     waiting = select(cases).where(cases.c.adjudicated == 0, cases.c.outcome == "evaluated")
     newest = waiting.order_by(cases.c.received.desc())
     disputed = connection.execute(newest.where(cases.c.disagrees == 1).limit(limit // 2)).all()
     since = min((row.received for row in disputed), default=0.0)
-    controls = newest.where(
-        cases.c.disagrees == 0,
-        cases.c.read.is_not(None),
-        cases.c.received >= since,
-        or_(*(cases.c.id.endswith(digit) for digit in CONTROL_SUFFIX)),
-    )
-    agreed = connection.execute(controls.limit(len(disputed))).all()
-    mixed = sorted([*disputed, *agreed], key=lambda row: row.id[-6:])
+    controls = _draw_controls(connection, draw, since, len(disputed))
+    agreed = connection.execute(newest.where(cases.c.sequence.in_(controls))).all()
+    # By another lot: the controls had the lowest of the first.
+    mixed = sorted([*disputed, *agreed], key=lambda row: draw(f"place {row.id}"))
     return [_row(row) for row in mixed]
+
+
+def _draw_controls(
+    connection: Connection, draw: Callable[[str], str], since: float, number: int
+) -> list[int]:
+    """Sequences of as many agreeing cases of the same days, by lot."""
+    pool = (
+        select(cases.c.sequence, cases.c.id)
+        .where(
+            cases.c.adjudicated == 0,
+            cases.c.outcome == "evaluated",
+            cases.c.disagrees == 0,
+            cases.c.read.is_not(None),
+            cases.c.received >= since,
+        )
+        .order_by(cases.c.received.desc())
+        .limit(CONTROL_POOL)
+    )
+    lots = sorted((draw(str(row.id)), int(row.sequence)) for row in connection.execute(pool))
+    return [sequence for _, sequence in lots[:number]]
 
 
 def adjudicated(connection: Connection, limit: int = PAGE_ROWS) -> list[tuple[Row, dict[str, str]]]:

@@ -118,6 +118,39 @@ async def test_the_verdict_comes_before_the_answers(
     assert reader.verify(table=evidence_log).is_whole
 
 
+async def test_the_first_verdict_stands_since_the_next_reader_may_know_the_answers(
+    tiny_store: Path, simulated_log: Path, tmp_path: Path
+) -> None:
+    url = copy_log(simulated_log, tmp_path / "log")
+    async with open_pages(tiny_store, tmp_path / "log") as (_, client):
+        listed = (await client.get("/review/disagreements")).text
+        address = re.findall(r"/review/disagreements/[0-9a-f-]{36}", listed)[0]
+        first = {"pneumonia": "positive", "tuberculosis": "negative"}
+        second = {"pneumonia": "negative", "tuberculosis": "positive"}
+        statuses = [(await client.post(address, data=data)).status_code for data in (first, second)]
+        refused = await client.post(address, data=second)
+
+    assert statuses == [303, 409]
+    assert "not recorded" in refused.text
+    ((_, _, body),) = read_log(url, NEWEST)
+    assert '"pneumonia":"positive"' in str(body)
+
+
+async def test_nobody_gives_a_verdict_on_a_radiograph_that_does_not_exist(
+    tiny_store: Path, simulated_log: Path, tmp_path: Path
+) -> None:
+    url = copy_log(simulated_log, tmp_path / "log")
+    before = read_log(url, "SELECT COUNT(*) FROM evidence_log")
+    async with open_pages(tiny_store, tmp_path / "log") as (_, client):
+        answer = await client.post(
+            "/review/disagreements/00000000-0000-7000-8000-000000000000",
+            data={"pneumonia": "positive", "tuberculosis": "negative"},
+        )
+
+    assert answer.status_code == 404
+    assert read_log(url, "SELECT COUNT(*) FROM evidence_log") == before
+
+
 async def test_agreeing_cases_stand_among_those_to_read(
     tiny_store: Path, simulated_log: Path
 ) -> None:

@@ -94,7 +94,22 @@ async def test_the_list_to_read_holds_the_newest_disputes_and_as_many_agreements
     }  # fmt: skip
     assert listed >= set(disputed)
     assert len(listed & agreed) == len(listed) - len(disputed)
-    assert 0 < len(listed & agreed) <= len(disputed)
+    assert len(listed & agreed) == len(disputed)
+
+
+async def test_nothing_about_an_id_tells_a_dispute_from_an_agreement(
+    ask: Ask, radiographs: list[Seen]
+) -> None:
+    (page,) = await ask("/review/disagreements")
+    waiting = page.text.split("<h2>Second readings given</h2>")[0]
+    listed = re.findall(r"/review/disagreements/([0-9a-f-]{36})", waiting)
+    is_disputed = {one.id: one.disagrees() for one in radiographs}
+
+    agreeing_digits = {entry_id[-1] for entry_id in listed if not is_disputed[entry_id]}
+    places = [place for place, entry_id in enumerate(listed) if is_disputed[entry_id]]
+
+    assert len(agreeing_digits) > 4  # of 25: with equal chances 12.8, at least 7 in all but 1e-6
+    assert places[-1] - places[0] >= len(places)  # mixed, not one kind after the other
 
 
 async def test_the_page_of_one_radiograph_shows_its_row(ask: Ask, radiographs: list[Seen]) -> None:
