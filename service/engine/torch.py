@@ -112,11 +112,13 @@ def load_network(artifact: Artifact) -> TriageNetwork:
 
 
 def narrow_backbone(network: TriageNetwork) -> None:
-    """Cast the convolutions to bf16 once; autocast would cast them anew in every replay."""
+    """Cast the convolutions to bf16 once, in NHWC; autocast would cast them in every replay."""
     for module in network.backbone.modules():
         if isinstance(module, nn.Conv2d):
-            weight = module.to(torch.bfloat16).weight
-            weight.data = weight.contiguous(memory_format=torch.channels_last)
+            module.to(torch.bfloat16)
+            # Not `contiguous`: it leaves the strides of 1x1 and one-channel weights as they are,
+            # and cuDNN goes by strides.
+            module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
 
 
 def forward_bf16(network: TriageNetwork, pixels: Tensor) -> Tensors:

@@ -4,8 +4,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 
-from bench.gpu import Found, busy_of, measure, page_of, read_samples, thread_counts
+from bench.gpu import Found, busy_of, draw_pixels, measure, page_of, read_samples, thread_counts
 from service.core.artifact import load_current
 from tests.support.radiographs import png_bytes
 
@@ -22,6 +23,13 @@ def test_everything_is_measured_and_told(tiny_store: Path) -> None:
     assert set(found.decoded) == set(thread_counts())
     assert found.busy_ratio is None
     assert "| of the bare graph |" in page_of(found)
+
+
+def test_bare_network_gets_its_pixels_as_the_engine_does() -> None:
+    pixels = draw_pixels(2, 32, torch.device("cpu"))
+
+    assert pixels.shape == (2, 1, 32, 32)
+    assert pixels.stride() == (1024, 1, 32, 1)
 
 
 def test_share_and_decoders_needed_follow_from_the_rates() -> None:

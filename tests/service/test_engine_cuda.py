@@ -1,14 +1,19 @@
 """What of the CUDA engine needs no GPU; `tests/gpu` has the rest."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from service.core.artifact import load_current
+from service.core.network import Architecture, build_network
+from service.core.precision import Precision
 from service.core.preprocess import normalise
 from service.engine.cuda import BUCKETS, split_into_buckets
-from service.engine.torch import TorchEngine
+from service.engine.torch import TorchEngine, choose_run
 from tests.support.tiny_network import SPEC, chest_pixels
 
 
@@ -27,3 +32,28 @@ def test_engine_that_is_closed_scores_nothing(tiny_store: Path) -> None:
 
     with pytest.raises(RuntimeError, match="closed"):
         engine.forward(np.ascontiguousarray(normalise(chest_pixels(), SPEC)))
+
+
+@pytest.mark.parametrize("architecture", sorted({*Architecture} - {Architecture.TINY}))
+@pytest.mark.parametrize("precision", Precision)
+def test_every_convolution_gets_pixels_and_weights_in_nhwc(
+    architecture: Architecture, precision: Precision
+) -> None:
+    network = build_network(architecture, findings=3).eval().requires_grad_(False)
+    run = choose_run(network, precision)
+    strides: list[tuple[int, int]] = []
+    for module in network.backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(partial(_note_channel_strides, strides))
+
+    with torch.inference_mode():
+        run(torch.zeros(2, 1, 64, 64).to(memory_format=torch.channels_last))
+
+    assert len(strides) > 40
+    assert set(strides) == {(1, 1)}
+
+
+def _note_channel_strides(
+    strides: list[tuple[int, int]], module: nn.Conv2d, inputs: tuple[Tensor], _output: Tensor
+) -> None:
+    strides.append((inputs[0].stride(1), module.weight.stride(1)))
