@@ -13,7 +13,6 @@ no network. With `--device cpu` it tries itself out.
 
 import argparse
 import asyncio
-import os
 import statistics
 import subprocess
 import time
@@ -34,6 +33,7 @@ from service.core.inference import recipe_of, score_batch
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
 from service.core.radiograph import Pixels
+from service.cores import count_cores
 from service.engine.base import radiographs_a_call
 from service.engine.cuda import BUCKETS
 from service.engine.torch import TorchEngine, choose_precision, choose_run, load_network
@@ -196,7 +196,7 @@ def measure_decoding(
 
 def thread_counts() -> tuple[int, ...]:
     """1, 2, 4 ... and as many as there are cores."""
-    cores = len(os.sched_getaffinity(0))
+    cores = count_cores()
     doubled = (1 << power for power in range(cores.bit_length()))
     return tuple(sorted({n for n in doubled if n < cores} | {cores}))
 

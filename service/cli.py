@@ -27,6 +27,7 @@ from service.answers import NOTICE
 from service.app import create_app
 from service.banner import banner_of
 from service.core.artifact import load_current
+from service.cores import count_cores
 from service.environment import read_settings
 from service.logs import set_up_logs
 from service.record import Mode
@@ -155,8 +156,9 @@ def _score_with_progress(settings: Settings, found: Sequence[Path]) -> list[offl
     artifact = load_current(find_model_store(settings.model.store))
     engine = open_verified_engine(settings, artifact)
     reader = offline.OfflineReader(
-        artifact=artifact, engine=engine, decode_threads=settings.decode.threads
-    )
+        artifact=artifact, engine=engine,
+        decode_threads=settings.decode.threads or count_cores(),
+    )  # fmt: skip
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             results = reader.read(found)

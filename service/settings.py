@@ -59,11 +59,9 @@ class EngineSettings(_Group):
 class BatchSettings(_Group):
     """How radiographs wait for company."""
 
-    max_images: int = Field(
-        16,
-        ge=1,
-        le=256,
-        description="Most radiographs in one call of the engine, if it gains by so many.",
+    max_images: Annotated[int, Field(ge=1, le=256)] | None = Field(
+        None,
+        description="Most radiographs in one call of the engine; by default what it gains by.",
     )
     max_wait_seconds: float = Field(
         0.0, ge=0, le=5, description="Longest wait for company of one that finds the engine idle."
@@ -109,7 +107,9 @@ class IntakeSettings(_Group):
 class DecodeSettings(_Group):
     """Reading and preprocessing, off the event loop."""
 
-    threads: int = Field(2, ge=1, le=64, description="Radiographs decoded at the same time.")
+    threads: int = Field(
+        0, ge=0, le=64, description="Radiographs decoded at the same time; 0: one a core."
+    )
 
 
 class RecordSettings(_Group):

@@ -21,6 +21,7 @@ from service.core.artifact import Artifact
 from service.core.inference import score_batch
 from service.core.intake import IntakeLimits
 from service.core.store import load_candidate
+from service.cores import count_cores
 from service.decoders import Decoders
 from service.drift_metrics import DriftMetrics
 from service.drift_monitor import DriftMonitor
@@ -121,7 +122,7 @@ def open_workshop(
     AccessMetrics(registry).watch(gatekeeper.next_expiry)
     record = open_record(settings.record.url)
     stack.push_async_callback(record.close)
-    decoders = Decoders(settings.decode.threads)
+    decoders = Decoders(settings.decode.threads or count_cores())
     stack.callback(decoders.close)
     drift = DriftMonitor(
         metrics=DriftMetrics(registry, scanners=scanners.names, tells_results=tells_results),
@@ -154,8 +155,8 @@ def _build_batcher(
 ) -> Batcher:
     return Batcher(
         score=lambda batch_nchw: score_batch(batch_nchw, engine.forward, model.recipe),
-        max_images=min(
-            settings.batch.max_images, radiographs_a_call(engine, views=len(model.recipe.views))
+        max_images=radiographs_a_call(
+            engine, views=len(model.recipe.views), at_most=settings.batch.max_images
         ),
         max_wait_seconds=settings.batch.max_wait_seconds,
         max_queued=settings.batch.max_queued,

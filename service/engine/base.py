@@ -35,6 +35,7 @@ class Engine(Protocol):
         """Release the device."""
 
 
-def radiographs_a_call(engine: Engine, *, views: int) -> int:
+def radiographs_a_call(engine: Engine, *, views: int, at_most: int | None = None) -> int:
     """Radiographs that gain from each other's company; each view of one is a picture."""
-    return max(1, engine.company // views)
+    gain = max(1, engine.company // views)
+    return gain if at_most is None else min(gain, at_most)

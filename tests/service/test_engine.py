@@ -205,3 +205,13 @@ def test_views_of_a_radiograph_are_each_a_picture_of_a_call(
     openvino: OpenVinoEngine, views: int, radiographs: int
 ) -> None:
     assert radiographs_a_call(openvino, views=views) == radiographs
+
+
+@pytest.mark.parametrize(
+    ("views", "at_most", "radiographs"),
+    [(1, None, 64), (4, None, 16), (1, 16, 16), (4, 20, 16), (100, None, 1)],
+)
+def test_largest_batch_is_what_the_engine_gains_by_unless_the_site_wants_less(
+    reference: TorchEngine, views: int, at_most: int | None, radiographs: int
+) -> None:
+    assert radiographs_a_call(reference, views=views, at_most=at_most) == radiographs

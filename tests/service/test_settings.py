@@ -128,6 +128,13 @@ def test_every_accepted_upload_has_a_place_in_the_queue_by_default() -> None:
     assert settings.intake.max_requests <= settings.batch.max_queued
 
 
+def test_batches_and_decoders_follow_the_machine_by_default() -> None:
+    settings = Settings()
+
+    assert settings.batch.max_images is None
+    assert settings.decode.threads == 0
+
+
 def test_password_of_the_database_comes_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("p@ss/word\n", "utf-8")
