@@ -137,12 +137,21 @@ def choose_precision(artifact: Artifact, device: torch.device) -> Precision:
 
 def choose_run(network: TriageNetwork, precision: Precision) -> Run:
     """The network on its device, made ready for this number format."""
+    _forbid_tf32()
     if precision is Precision.BF16:
         narrow_backbone(network)
         return partial(forward_bf16, network)
-    # TF32 keeps ten bits: too few where bf16 was refused.
-    torch.backends.cudnn.allow_tf32 = False
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return] # torch's own gap
+
+
+def _forbid_tf32() -> None:
+    """TF32 keeps ten bits: too few for the head, and for a network that was refused bf16.
+
+    For the whole process, by the older switches: they set what the newer ones (`fp32_precision`)
+    say too, whereas reading an older one raises once only a newer one was set.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def sees_gpu() -> bool:

@@ -1,5 +1,6 @@
 """What of the CUDA engine needs no GPU; `tests/gpu` has the rest."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +52,25 @@ def test_every_convolution_gets_pixels_and_weights_in_nhwc(
 
     assert len(strides) > 40
     assert set(strides) == {(1, 1)}
+
+
+@pytest.fixture
+def tf32_allowed() -> Iterator[None]:
+    """For the whole process, as torch has it for convolutions; as before afterwards."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("tf32_allowed")
+@pytest.mark.parametrize("precision", Precision)
+def test_what_is_called_fp32_is_never_tf32(precision: Precision) -> None:
+    choose_run(build_network(Architecture.TINY, findings=3), precision)
+
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cuda.matmul.fp32_precision != "tf32"
 
 
 def _note_channel_strides(
