@@ -1,10 +1,17 @@
-"""The Engine protocol: what the batcher may ask of a device."""
+"""The Engine protocol: what the batcher may ask of a device, and its refusal."""
 
 from collections.abc import Callable
 from typing import Protocol
 
+from service.core.errors import CxrError
 from service.core.inference import Forward, Outputs
 from service.core.radiograph import Pixels
+
+
+class EngineUnavailable(CxrError):
+    """The engine or device that the settings ask for is not on this machine, or refuses."""
+
+    code = "ENGINE_UNAVAILABLE"
 
 
 class Engine(Protocol):

@@ -9,10 +9,10 @@ from typing import Literal
 import structlog
 
 from service.core.artifact import GOLDEN, Artifact
-from service.core.errors import CxrError, SelfTestFailed
+from service.core.errors import SelfTestFailed
 from service.core.inference import Forward
 from service.courtesy import giving_way
-from service.engine.base import Engine
+from service.engine.base import Engine, EngineUnavailable
 from service.engine.openvino import OpenVinoEngine
 
 EngineName = Literal["auto", "openvino", "torch"]
@@ -21,12 +21,6 @@ GPU_DEVICE_FILES = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 """One is there where a GPU may be (CUDA, WSL, ROCm); importing torch just to ask takes seconds."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-
-class EngineUnavailable(CxrError):
-    """The engine or device that the settings ask for is not on this machine."""
-
-    code = "ENGINE_UNAVAILABLE"
 
 
 def open_engine(

@@ -25,7 +25,8 @@ from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
 from service.core.tta import TtaView
 from service.engine import loading
-from service.engine.loading import EngineUnavailable, finish_engine, open_engine
+from service.engine.base import EngineUnavailable
+from service.engine.loading import finish_engine, open_engine
 from service.engine.openvino import OpenVinoEngine
 from service.engine.torch import (
     TorchEngine,
