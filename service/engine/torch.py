@@ -6,9 +6,7 @@ On CUDA the backbone runs in bf16 and channels-last, as recorded graphs in sever
 Axes: M pictures, S side, F findings, h x w feature map, D features.
 """
 
-import queue
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -24,7 +22,8 @@ from service.core.inference import Forward, Outputs
 from service.core.network import Architecture, TriageNetwork, build_network
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
-from service.engine.cuda import BUCKETS, LANES, CudaLane, Run, Tensors
+from service.engine.cuda import BUCKETS, LANES, Run, Tensors, open_lanes
+from service.engine.lanes import Lanes
 
 
 class TorchEngine:
@@ -41,6 +40,8 @@ class TorchEngine:
     ------
     ArtifactInvalid
         The weights do not fit the architecture that the manifest names.
+    EngineUnavailable
+        The GPU refuses, see `open_lanes`.
     """
 
     name = "torch"
@@ -49,17 +50,15 @@ class TorchEngine:
     def __init__(self, artifact: Artifact, device: str = "cpu", *, threads: int = 0) -> None:
         if threads:
             torch.set_num_threads(threads)
-        self._device = torch.device(device)
+        self._device = named_device(device)
         network = load_network(artifact).to(self._device)
-        side_px = artifact.manifest.preprocess.side_px
         precision = choose_precision(artifact, self._device)
-        self._idle: queue.SimpleQueue[CudaLane] = queue.SimpleQueue()
+        self._lanes: Lanes | None = None
         self.lanes = 1
         if self._device.type == "cuda":
+            run, side_px = choose_run(network, precision), artifact.manifest.preprocess.side_px
+            self._lanes = Lanes(open_lanes(run, side_px, self._device))
             self.lanes = LANES
-            run = choose_run(network, precision)
-            for _ in range(LANES):
-                self._idle.put(CudaLane(run, side_px, self._device))
         self._network: TriageNetwork | None = network
         self.device = f"{device} {precision}"
 
@@ -67,32 +66,22 @@ class TorchEngine:
         """(M, 1, S, S) normalised -> logits, maps and features, any M >= 1."""
         if self._network is None:
             raise RuntimeError("the engine is closed")
+        if self._lanes is not None:
+            return self._lanes.score(batch_nchw)
         pixels = torch.from_numpy(np.ascontiguousarray(batch_nchw, np.float32))
-        if self._device.type == "cuda":
-            with self._lane() as lane:
-                tensors = lane.score(pixels)
-        else:
-            with torch.inference_mode():
-                tensors = self._network(pixels)
-        return Outputs(*(tensor.numpy() for tensor in tensors))
+        with torch.inference_mode():
+            return Outputs(*(tensor.numpy() for tensor in self._network(pixels)))
 
     def finish(self, prove: Callable[[Forward], object]) -> None:
-        """Nothing is left: there is one way to score."""
+        """Prove every graph of every lane; on a CPU there is one way to score."""
+        if self._lanes is not None:
+            self._lanes.prove(prove)
 
     def close(self) -> None:
         """Wait for what still runs, and let the device's memory go."""
-        for _ in range(self.lanes if self._device.type == "cuda" else 0):
-            self._idle.get()
         self._network = None
-
-    @contextmanager
-    def _lane(self) -> Iterator[CudaLane]:
-        """One that is idle; waits for it where none is."""
-        lane = self._idle.get()
-        try:
-            yield lane
-        finally:
-            self._idle.put(lane)
+        if self._lanes is not None:
+            self._lanes.close()
 
 
 def load_network(artifact: Artifact) -> TriageNetwork:
@@ -152,6 +141,13 @@ def _forbid_tf32() -> None:
     """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def named_device(device: str) -> torch.device:
+    """With its index: `cuda` alone means the one that is current."""
+    if device == "cuda":
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device(device)
 
 
 def sees_gpu() -> bool:
