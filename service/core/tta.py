@@ -3,7 +3,7 @@
 Axes: V views, N images, F findings, S side of the square input, h x w feature map.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 import cv2
@@ -25,14 +25,26 @@ class TtaView(StrEnum):
     ZOOM_HFLIP = "zoom_hflip"
 
 
+FLIPPED = frozenset({TtaView.HFLIP, TtaView.ZOOM_HFLIP})
+ZOOMED = frozenset({TtaView.ZOOM, TtaView.ZOOM_HFLIP})
+
+
 def build_views(batch_nchw: Pixels, views: Sequence[TtaView]) -> Pixels:
     """Stack the views of a batch.
 
     Returns
     -------
-    (V * N, 1, S, S): all images in the first view, then all in the second, and so on.
+    (V * N, 1, S, S): all images in the first view, then all in the second, and so on. The batch
+    itself where that is all that is asked for.
     """
-    return np.concatenate([_VIEWS[view](batch_nchw) for view in views])
+    if tuple(views) == (TtaView.IDENTITY,):
+        return batch_nchw
+    zoomed = _zoom(batch_nchw) if not ZOOMED.isdisjoint(views) else batch_nchw
+    pictures = np.empty((len(views), *batch_nchw.shape), batch_nchw.dtype)
+    for view, place in zip(views, pictures, strict=True):
+        source = zoomed if view in ZOOMED else batch_nchw
+        place[...] = source[..., ::-1] if view in FLIPPED else source
+    return pictures.reshape(-1, *batch_nchw.shape[1:])
 
 
 def average_logits(
@@ -60,10 +72,6 @@ def average_attention(
     return np.asarray(np.mean(chosen, axis=0), np.float32)
 
 
-def _hflip(batch_nchw: Pixels) -> Pixels:
-    return np.ascontiguousarray(batch_nchw[..., ::-1])
-
-
 def _zoom(batch_nchw: Pixels) -> Pixels:
     side = batch_nchw.shape[-1]
     margin = round(side * (1 - ZOOM_KEEP_RATIO) / 2)
@@ -72,11 +80,3 @@ def _zoom(batch_nchw: Pixels) -> Pixels:
         crop = image[margin : side - margin, margin : side - margin]
         zoomed[index, 0] = cv2.resize(crop, (side, side), interpolation=cv2.INTER_LINEAR)
     return zoomed
-
-
-_VIEWS: dict[TtaView, Callable[[Pixels], Pixels]] = {
-    TtaView.IDENTITY: lambda batch_nchw: batch_nchw,
-    TtaView.HFLIP: _hflip,
-    TtaView.ZOOM: _zoom,
-    TtaView.ZOOM_HFLIP: lambda batch_nchw: _hflip(_zoom(batch_nchw)),
-}
