@@ -1,8 +1,14 @@
 """On a GPU: engine and batcher against the bare network, and where decoding is the limit.
 
-`python -m bench.gpu STORE` on a machine with a GPU, where STORE is a model store, such as
-`python -m bench.speed_model FOLDER` makes elsewhere; needs torch and what `service.core` needs, and
-no network. With `--device cpu` it tries itself out.
+`python -m bench.gpu STORE --bodies FOLDER` on a machine with a GPU, where STORE is a model store:
+`model_store`, or one that `python -m bench.speed_model FOLDER` makes elsewhere. No network, and of
+packages only torch, torchvision, numpy, pillow, safetensors, pydantic (with pydantic-core,
+annotated-types, typing-inspection, typing-extensions), pydicom, pylibjpeg-rle, imagecodecs,
+opencv-python-headless and structlog, in the versions of `requirements/gpu.txt`: carry wheels of
+those that the machine lacks. With `--device cpu` it tries itself out.
+
+It takes `--seconds` for the bare network, for the batcher and for each number of decoding threads,
+and a while before them to record and prove the graphs.
 
 - *bare*: one graph of the largest bucket, replayed over and over, nothing copied;
 - *through the batcher*: decoded radiographs submitted by many callers, scored and calibrated;
@@ -13,12 +19,9 @@ no network. With `--device cpu` it tries itself out.
 
 import argparse
 import asyncio
-import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
@@ -26,6 +29,7 @@ from pathlib import Path
 
 import torch
 
+from bench.busy import watching
 from bench.tables import table
 from service.batcher import Batcher
 from service.core.artifact import Artifact, load_current
@@ -33,6 +37,7 @@ from service.core.inference import recipe_of, score_batch
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
 from service.core.radiograph import Pixels
+from service.core.self_test import self_test
 from service.cores import count_cores
 from service.engine.base import radiographs_a_call
 from service.engine.cuda import BUCKETS
@@ -42,7 +47,6 @@ REPLAYS_A_LOOK = 20
 CALLERS_A_LANE = 3
 """Full batches that wait or are scored, for each lane: the device never waits for callers."""
 
-SAMPLE_MILLISECONDS = 100
 SHARE_WANTED, BUSY_WANTED = 0.85, 0.90
 
 
@@ -86,7 +90,9 @@ def measure(
     bare = measure_bare(artifact, device, pictures=pictures, seconds=seconds)
     engine = TorchEngine(artifact, device)
     try:
-        with watching(device) as busy:
+        self_test(artifact, engine.forward)
+        engine.finish(partial(self_test, artifact))
+        with watching(gpu_name(device)) as busy:
             batched = asyncio.run(measure_batched(engine, artifact, bodies, seconds=seconds))
     finally:
         engine.close()
@@ -144,6 +150,18 @@ def _rate(
     return runs * pictures / (time.perf_counter() - started)
 
 
+def gpu_name(device: str) -> str | None:
+    """The device by the name that `nvidia-smi` has for it, whichever others this process sees.
+
+    Returns
+    -------
+    None for a CPU.
+    """
+    if not device.startswith("cuda"):
+        return None
+    return f"GPU-{torch.cuda.get_device_properties(torch.device(device)).uuid}"
+
+
 async def measure_batched(
     engine: TorchEngine, artifact: Artifact, bodies: Sequence[bytes], *, seconds: float
 ) -> float:
@@ -199,39 +217,6 @@ def thread_counts() -> tuple[int, ...]:
     cores = count_cores()
     doubled = (1 << power for power in range(cores.bit_length()))
     return tuple(sorted({n for n in doubled if n < cores} | {cores}))
-
-
-@contextmanager
-def watching(device: str) -> Iterator[Callable[[], float | None]]:
-    """Ask `nvidia-smi` all the while; what is handed out tells the median share afterwards."""
-    told: list[float] = []
-    if not device.startswith("cuda"):
-        yield lambda: None
-        return
-    index = device.partition(":")[2] or "0"
-    with subprocess.Popen(
-        ["nvidia-smi", "-i", index, "--query-gpu=utilization.gpu", "-lms",
-         str(SAMPLE_MILLISECONDS), "--format=csv,noheader,nounits"],
-        stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            yield lambda: busy_of(told)
-        finally:
-            process.terminate()
-            told += read_samples(process.stdout or ())
-
-
-def read_samples(lines: Iterator[str] | Sequence[str]) -> list[float]:
-    """Shares, 0..1; what is no number is left out."""
-    words = (line.strip() for line in lines)
-    return [int(word) / 100 for word in words if word.isdecimal()]
-
-
-def busy_of(shares: Sequence[float]) -> float | None:
-    """The median of the middle: before and after it the device has nothing to do."""
-    margin = len(shares) // 4
-    inner = shares[margin : len(shares) - margin]
-    return statistics.median(inner) if inner else None
 
 
 def page_of(found: Found) -> str:

@@ -1,12 +1,13 @@
 """The GPU benchmark tries itself out on a CPU, and its arithmetic is right."""
 
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
 import torch
 
-from bench.gpu import Found, busy_of, draw_pixels, measure, page_of, read_samples, thread_counts
+from bench.gpu import Found, draw_pixels, measure, page_of, thread_counts
 from service.core.artifact import load_current
 from tests.support.radiographs import png_bytes
 
@@ -48,21 +49,40 @@ def test_page_says_what_is_wanted_beside_what_was_measured() -> None:
     assert "| 4 | 300 |" in page
 
 
-def test_words_of_nvidia_smi_that_are_no_numbers_are_left_out() -> None:
-    assert read_samples(["97\n", "[N/A]\n", " 100\n", "\n"]) == [0.97, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("shares", "expected"), [([], None), ([0.0, 0.9, 1.0, 0.0], 0.95), ([0.5], 0.5)]
-)
-def test_device_is_as_busy_as_in_the_middle_of_the_run(
-    shares: list[float], expected: float | None
-) -> None:
-    assert busy_of(shares) == expected
-
-
 def test_threads_are_doubled_up_to_the_cores() -> None:
     counts = thread_counts()
 
     assert counts[0] == 1
     assert all(2 * fewer >= more for fewer, more in pairwise(counts))
+
+
+BARE_MACHINE = """
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+NAMED = {"torch", "torchvision", "numpy", "PIL", "safetensors", "pydantic", "pydantic_core",
+    "annotated_types", "typing_inspection", "typing_extensions", "pydicom", "rle", "imagecodecs",
+    "cv2", "structlog"}
+OF_TORCH = {"functorch", "torchgen", "sympy", "mpmath", "networkx", "jinja2", "markupsafe",
+    "filelock", "fsspec"}
+OURS = {"bench", "service", "tests", "training"}
+hidden = set(packages_distributions()) - NAMED - OF_TORCH - OURS - set(sys.stdlib_module_names)
+sys.modules |= dict.fromkeys(hidden)
+from bench.gpu import measure
+from service.core.artifact import load_current
+bodies = [Path(sys.argv[2]).read_bytes()]
+found = measure(load_current(Path(sys.argv[1])), bodies, device="cpu", seconds=0.1, pictures=1)
+print(found.batched_per_second > 0)
+"""
+
+
+def test_machine_with_the_packages_that_the_benchmark_names_can_run_it(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "one.png").write_bytes(png_bytes())
+    command = [sys.executable, "-c", BARE_MACHINE, str(tiny_store), str(tmp_path / "one.png")]
+
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+    assert finished.stdout.splitlines()[-1:] == ["True"], finished.stderr[-2000:]
