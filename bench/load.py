@@ -8,27 +8,25 @@ does.
 """
 
 import argparse
-import asyncio
 import itertools
 import json
 import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import aiohttp
 import numpy as np
 import uvloop
+from numpy.typing import NDArray
 
 from bench.speed_bodies import read_bodies
+from bench.traffic import EARLY, GAVE_UP, GOOD, Noted, Plan, drive
 from training.phantoms import UID_ROOT
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
-GOOD, EARLY, GAVE_UP = 200, 503, 0
-"""Status of an answer, of a refusal, and of a request that got neither."""
-
 LEAST_FOR_SLOPE = 10
 """Answers; fewer are counted."""
 
@@ -36,28 +34,20 @@ UID = f"{UID_ROOT}.3".encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What to send. `clients` is a closed loop, `rate` an open one."""
-
-    url: str
-    field_name: str | None = None
-    """Of a multipart form; None sends the bytes as the body."""
-    clients: int = 0
-    rate: float = 0.0
-    seconds: float = 10.0
-    warm_seconds: float = 1.0
-    deadline_ms: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
-    """What came back in the measured time.
+    """What came of the requests that were sent in the measured time.
 
     Attributes
     ----------
-    per_second, in_time_per_second
-        Answers of status 200; those of them that came before the deadline.
+    per_second
+        Answers of status 200 that came in the measured time, whenever they were asked for.
+    offered_per_second
+        Requests, whatever became of them.
+    in_time_per_second
+        Those of them that had an answer of status 200 before the deadline.
+    seconds
+        Percentiles over answers of status 200, and over what was waited for in vain: that counts
+        with the time until the wait was given up, which is too little.
     early_p99_seconds
         Of refusals (503).
     late
@@ -67,6 +57,7 @@ class Report:
     """
 
     per_second: float
+    offered_per_second: float
     in_time_per_second: float
     statuses: dict[str, int]
     seconds: dict[str, float]
@@ -77,67 +68,21 @@ class Report:
     answered_in_all: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """`seconds` from the moment that the request was due, be it sent late or not."""
-
-    status: int
-    seconds: float
-    due: float
-
-    @property
-    def ended(self) -> float:
-        return self.due + self.seconds
-
-
 async def run(plan: Plan, bodies: list[bytes]) -> Report:
-    """Send, and report what came back after the first `warm_seconds`."""
+    """Send, and report what came back."""
     fresh, cpu_started = _never_twice(bodies), time.process_time()
-    timeout = aiohttp.ClientTimeout(total=120)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=plan.drain_seconds)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=300)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        started = time.perf_counter()
-        measured_from = started + plan.warm_seconds
-        ends = measured_from + plan.seconds
-        if plan.clients:
-            loops = [_call_until(session, plan, fresh, ends) for _ in range(plan.clients)]
-            answers = list(itertools.chain(*await asyncio.gather(*loops)))
-        else:
-            answers = await _call_at_rate(session, plan, fresh, ends)
-    inside = [answer for answer in answers if measured_from <= _counted_at(answer, plan) <= ends]
-    in_all = sum(answer.status == GOOD for answer in answers)
-    return _summarise(inside, plan, time.process_time() - cpu_started, in_all)
+
+        async def call() -> int:
+            return await _call(session, plan, next(fresh))
+
+        noted = await drive(call, plan, time.perf_counter)
+    return _summarise(noted, plan, time.process_time() - cpu_started)
 
 
-def _counted_at(answer: _Answer, plan: Plan) -> float:
-    """Callers who wait count what they got; of those who come anyway nobody is left out."""
-    return answer.ended if plan.clients else answer.due
-
-
-async def _call_until(
-    session: aiohttp.ClientSession, plan: Plan, fresh: Iterator[bytes], ends: float
-) -> list[_Answer]:
-    answers = []
-    while time.perf_counter() < ends:
-        answers.append(await _call(session, plan, next(fresh), time.perf_counter()))
-    return answers
-
-
-async def _call_at_rate(
-    session: aiohttp.ClientSession, plan: Plan, fresh: Iterator[bytes], ends: float
-) -> list[_Answer]:
-    """Arrivals are random and independent (Poisson), with a fixed seed."""
-    generator = np.random.default_rng(0)
-    calls = []
-    due = time.perf_counter()
-    while due < ends:
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        calls.append(asyncio.create_task(_call(session, plan, next(fresh), due)))
-        due += generator.exponential(1 / plan.rate)
-    return list(await asyncio.gather(*calls))
-
-
-async def _call(session: aiohttp.ClientSession, plan: Plan, body: bytes, due: float) -> _Answer:
+async def _call(session: aiohttp.ClientSession, plan: Plan, body: bytes) -> int:
     data: bytes | aiohttp.FormData = body
     headers = dict(plan.headers)
     if plan.field_name is None:
@@ -150,10 +95,9 @@ async def _call(session: aiohttp.ClientSession, plan: Plan, body: bytes, due: fl
     try:
         async with session.post(plan.url, data=data, headers=headers) as response:
             await response.read()
-            status = response.status
+            return response.status
     except (aiohttp.ClientError, TimeoutError):
-        status = GAVE_UP
-    return _Answer(status, time.perf_counter() - due, due)
+        return GAVE_UP
 
 
 def _never_twice(bodies: list[bytes]) -> Iterator[bytes]:
@@ -166,24 +110,29 @@ def _never_twice(bodies: list[bytes]) -> Iterator[bytes]:
             yield body.replace(UID, unique.encode()[: len(UID)], 2)
 
 
-def _summarise(
-    answers: list[_Answer], plan: Plan, cpu_seconds: float, answered_in_all: int
-) -> Report:
-    good = np.array([answer.seconds for answer in answers if answer.status == GOOD])
-    early = np.array([answer.seconds for answer in answers if answer.status == EARLY])
+def _summarise(noted: Noted, plan: Plan, cpu_seconds: float) -> Report:
+    sent = noted.sent
+    good = np.array([one.seconds for one in sent if one.status == GOOD])
+    waited = np.array([one.seconds for one in sent if one.status == GOOD or one.is_cut])
+    early = np.array([one.seconds for one in sent if one.status == EARLY])
     limit = float("inf") if plan.deadline_ms is None else plan.deadline_ms / 1000
-    shown = {n: float(np.percentile(good, p)) if good.size else 0.0 for n, p in PERCENTILES.items()}
     return Report(
-        per_second=steady_rate([a.ended for a in answers if a.status == GOOD], plan.seconds),
-        in_time_per_second=float((good <= limit).sum()) / plan.seconds,
-        statuses={str(status): n for status, n in Counter(a.status for a in answers).items()},
-        seconds=shown,
-        early_p99_seconds=float(np.percentile(early, 99)) if early.size else 0.0,
-        late=sum(answer.seconds > limit for answer in answers),
+        per_second=steady_rate(noted.good_ends, noted.seconds),
+        offered_per_second=sum(one.due >= noted.begins for one in sent) / noted.seconds,
+        in_time_per_second=float((good <= limit).sum()) / noted.seconds,
+        statuses={str(status): n for status, n in Counter(one.status for one in sent).items()},
+        seconds={name: _percentile(waited, share) for name, share in PERCENTILES.items()},
+        early_p99_seconds=_percentile(early, 99.0),
+        late=sum(one.seconds > limit for one in sent),
         client_cpu_seconds=cpu_seconds,
-        sent=len(answers),
-        answered_in_all=answered_in_all,
+        sent=len(sent),
+        answered_in_all=sum(one.status == GOOD for one in noted.answers),
     )
+
+
+def _percentile(seconds: NDArray[np.float64], share: float) -> float:
+    """0 where nothing came."""
+    return float(np.percentile(seconds, share)) if seconds.size else 0.0
 
 
 def steady_rate(ends: Sequence[float], seconds: float) -> float:

@@ -1,6 +1,7 @@
 """More than the service can do: what is answered is answered in time, and the rest is told early.
 
-Arrivals are random and do not wait for answers, as those of a hospital do not.
+Arrivals are random and do not wait for answers, as those of a hospital do not; how many there are
+is not left to chance.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ class Overloaded:
 
     Attributes
     ----------
+    rate
+        Requests that were sent each second.
     goodput
         Answers in time, each second.
     refused, late
@@ -51,14 +54,13 @@ def overload(
     """Every rate in turn."""
     found = []
     for factor in factors:
-        rate = factor * capacity
         report = send(
-            server, bodies, "--rate", str(rate), "--seconds", str(seconds),
+            server, bodies, "--rate", str(factor * capacity), "--seconds", str(seconds),
             "--warm-seconds", "4", "--deadline-ms", str(DEADLINE_MS),
         )  # fmt: skip
         found.append(
             Overloaded(
-                factor=factor, rate=rate, goodput=report.in_time_per_second,
+                factor=factor, rate=report.offered_per_second, goodput=report.in_time_per_second,
                 p99_seconds=report.seconds["p99"],
                 refused=report.statuses.get("503", 0),
                 refused_p99_seconds=report.early_p99_seconds,

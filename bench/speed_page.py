@@ -28,6 +28,9 @@ A peer decodes with Pillow, computes the network as it was exported, and keeps n
 verifies, digests, checks and records every upload, and rewrites the network before it is compiled.
 `by CPU` is what all cores would give if the server had them to itself: cores over CPU time of an
 answer. It is fair on a machine that has other work too, as throughput is not.
+A server is warm once its callers have had two answers each. Latencies are of all that was sent in
+the measured time, however late the answer came; what did not come within a minute has failed, and
+counts with that minute. Throughput is what came in the measured time.
 """
 
 
@@ -230,7 +233,7 @@ def _overload(found: "Found") -> str:
          f"{one.refused_p99_seconds * 1e3:.0f}", str(one.late), str(one.sent))
         for one in found.overload
     ]  # fmt: skip
-    header = ("of capacity", "arrivals/s", "in time/s", "p99 ms", "refused", "refused p99 ms",
+    header = ("of capacity", "offered/s", "in time/s", "p99 ms", "refused", "refused p99 ms",
               "late", "sent")  # fmt: skip
     capacities = ", ".join(f"{one:.1f}" for one in found.capacities)
     text = (
