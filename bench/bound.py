@@ -22,6 +22,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from bench.load import rate_between
 from bench.speed_bodies import read_bodies
 from service.core.area_average import average_areas
 from service.core.png import decode_plain
@@ -31,6 +32,7 @@ Square = NDArray[np.float32]
 BATCHES = (1, 4, 8)
 DECODERS = (1, 2)
 MOST_PIXELS = 1 << 24
+WARM_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +67,37 @@ def compile_network(onnx: Path, batch: int, side_px: int) -> Any:
 
 def run(
     compiled: Any, bodies: Iterable[bytes], read: Callable[[bytes], Square], decoders: int
-) -> int:
-    """Decode ahead of the network, and return when all is scored; gives the number of images."""
+) -> list[float]:
+    """Decode ahead of the network; gives when each image was scored, by `time.perf_counter`."""
     queue = openvino.AsyncInferQueue(compiled)
-    batch, images = compiled.input(0).shape[0], 0
+    batch: int = compiled.input(0).shape[0]
+    ends: list[float] = []
+    queue.set_callback(lambda _request, _images: ends.extend([time.perf_counter()] * batch))
     with ThreadPoolExecutor(decoders) as threads:
         squares = _ahead(threads, read, bodies, 4 * batch + 2 * decoders)
         while group := list(islice(squares, batch)):
             if len(group) == batch:  # the last, if it is not full, is not counted
-                images += batch
                 queue.start_async({"pixels": np.concatenate(group)})
         queue.wait_all()
-    return images
+    return ends
+
+
+def rate_for(
+    seconds: float,
+    compiled: Any,
+    bodies: list[bytes],
+    read: Callable[[bytes], Square],
+    decoders: int,
+) -> tuple[float, int]:
+    """Images per second, as those of a server are counted, and how many there were in all.
+
+    What is scored first, while nothing is decoded ahead yet, and last, while nothing more is
+    decoded, is left out.
+    """
+    begins = time.perf_counter() + WARM_SECONDS
+    stops = begins + seconds
+    ends = run(compiled, until(stops, bodies), read, decoders)
+    return rate_between(begins, stops, ends), len(ends)
 
 
 def _ahead(
@@ -102,14 +123,12 @@ def measure(onnx: Path, folder: Path, *, side_px: int = 224, seconds: float = 5.
     for batch in BATCHES:
         compiled = compile_network(onnx, batch, side_px)
         for decoders in DECODERS:
-            run(compiled, islice(cycle(bodies), 2 * batch), lambda b: read_square(b, side_px), 1)
-            started, cpu = time.perf_counter(), time.process_time()
-            ends = started + seconds
-            stream = until(ends, bodies)
-            images = run(compiled, stream, lambda b: read_square(b, side_px), decoders)
-            wall = time.perf_counter() - started
-            each = (time.process_time() - cpu) / images
-            found.append(Bound(images / wall, batch, decoders, each))
+            cpu = time.process_time()
+            rate, images = rate_for(
+                seconds, compiled, bodies, lambda b: read_square(b, side_px), decoders
+            )
+            each = (time.process_time() - cpu) / max(images, 1)
+            found.append(Bound(rate, batch, decoders, each))
     return max(found, key=lambda bound: bound.per_second)
 
 

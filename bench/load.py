@@ -117,7 +117,7 @@ def _summarise(noted: Noted, plan: Plan, cpu_seconds: float) -> Report:
     early = np.array([one.seconds for one in sent if one.status == EARLY])
     limit = float("inf") if plan.deadline_ms is None else plan.deadline_ms / 1000
     return Report(
-        per_second=steady_rate(noted.good_ends, noted.seconds),
+        per_second=rate_between(noted.begins, noted.ends, noted.good_ends),
         offered_per_second=sum(one.due >= noted.begins for one in sent) / noted.seconds,
         in_time_per_second=float((good <= limit).sum()) / noted.seconds,
         statuses={str(status): n for status, n in Counter(one.status for one in sent).items()},
@@ -133,6 +133,11 @@ def _summarise(noted: Noted, plan: Plan, cpu_seconds: float) -> Report:
 def _percentile(seconds: NDArray[np.float64], share: float) -> float:
     """0 where nothing came."""
     return float(np.percentile(seconds, share)) if seconds.size else 0.0
+
+
+def rate_between(begins: float, stops: float, ends: Sequence[float]) -> float:
+    """Answers per second between two moments: neither how it began nor how it ends counts."""
+    return steady_rate([end for end in ends if begins <= end < stops], stops - begins)
 
 
 def steady_rate(ends: Sequence[float], seconds: float) -> float:

@@ -6,11 +6,9 @@ median of the rounds counts.
 """
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import cycle, islice
 from pathlib import Path
 
 from bench import bound
@@ -113,12 +111,8 @@ def compile_bound(onnx: Path, folder: Path, best: bound.Bound) -> Callable[[floa
     compiled = bound.compile_network(onnx, best.batch, SIDE_PX)
 
     def run(seconds: float) -> float:
-        started = time.perf_counter()
-        stream = bound.until(started + seconds, bodies)
-        images = bound.run(compiled, stream, _read, best.decoders)
-        return images / (time.perf_counter() - started)
+        return bound.rate_for(seconds, compiled, bodies, _read, best.decoders)[0]
 
-    bound.run(compiled, islice(cycle(bodies), 2 * best.batch), _read, 1)
     return run
 
 

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.filebase import DicomBytesIO
 
-from bench.load import Report, _never_twice, _summarise, run, steady_rate
+from bench.load import Report, _never_twice, _summarise, rate_between, run, steady_rate
 from bench.traffic import Answer, Noted, Plan
 from service.core.findings import Finding
 from tests.support.http_servers import Asked, Told, listening
@@ -211,3 +211,10 @@ def test_steady_answers_are_counted_as_they_came() -> None:
 @pytest.mark.parametrize("ends", [[], [1.0], [2.0] * 30])
 def test_answers_that_show_no_slope_are_counted(ends: list[float]) -> None:
     assert steady_rate(ends, 5.0) == len(ends) / 5.0
+
+
+def test_neither_the_slow_beginning_nor_the_last_answers_count() -> None:
+    steady = [3.0 + 0.4 * index for index in range(11) for _ in range(8)]
+    beginning, last = [1.5, 2.5], [9.0] * 16
+
+    assert rate_between(3.0, 7.5, [*beginning, *steady, *last]) == pytest.approx(20.0)
