@@ -20,9 +20,14 @@ ENGINE = os.environ.get("PEER_ENGINE", "openvino")
 ONNX_FILE = os.environ.get("PEER_ONNX", "model.onnx")
 PORT = int(os.environ.get("PEER_PORT", "8000"))
 
+CORES = len(os.sched_getaffinity(0))
+
 MAX_BATCH = 8
 BATCH_SECONDS = 0.005
 """What each peer is told, where it forms batches at all."""
+
+PATIENCE_SECONDS = 60
+"""No peer gives up a request before the load generator does."""
 
 
 def read_picture(body: bytes) -> Batch:
@@ -37,9 +42,16 @@ def prepare_picture(picture: Image.Image) -> Batch:
     return levels[np.newaxis].astype(np.float32)
 
 
-def open_network() -> Callable[[Batch], Batch]:
-    """(N, 1, S, S) -> logits (N, 3); for one thread at a time."""
-    return _open_torch() if ENGINE == "torch" else _open_openvino()
+def open_network(*, processes: int = 1) -> Callable[[Batch], Batch]:
+    """(N, 1, S, S) -> logits (N, 3); for one thread at a time.
+
+    Parameters
+    ----------
+    processes
+        That have a network each. Eager PyTorch then gets its share of the cores in each, as its
+        page "CPU threading" asks for; OpenVINO keeps all, which it does not spin on.
+    """
+    return _open_torch(processes) if ENGINE == "torch" else _open_openvino()
 
 
 def tell(logits: Batch) -> dict[str, float]:
@@ -64,11 +76,12 @@ def _open_openvino() -> Callable[[Batch], Batch]:
     return forward
 
 
-def _open_torch() -> Callable[[Batch], Batch]:
+def _open_torch(processes: int) -> Callable[[Batch], Batch]:
     """Eager, fp32, as a tutorial does it; weights cost the same whatever they are."""
     import torch  # noqa: PLC0415 - in an environment of its own
     from torchvision.models import densenet121  # noqa: PLC0415 - the same
 
+    torch.set_num_threads(max(1, CORES // processes))
     network = densenet121(weights=None, num_classes=3)
     network.features.conv0 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
     network.eval()

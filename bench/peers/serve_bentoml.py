@@ -1,4 +1,9 @@
-"""BentoML: a batchable API; started by `bentoml serve`."""
+"""BentoML: a batchable API; started by `bentoml serve`.
+
+A worker a core, as its page "Parallelize requests handling" has it for work on CPUs. Requests that
+the dispatcher expects to exceed `max_latency_ms` are refused (page "Adaptive batching"), so it is
+as long as the timeout. The access log is off (page "Configurations").
+"""
 
 import os
 import sys
@@ -6,18 +11,30 @@ from pathlib import Path
 
 import bentoml
 import numpy as np
-from network import MAX_BATCH, PORT, open_network, prepare_picture, tell
+from network import (
+    CORES,
+    MAX_BATCH,
+    PATIENCE_SECONDS,
+    PORT,
+    open_network,
+    prepare_picture,
+    tell,
+)
 from PIL.Image import Image
 
 
-@bentoml.service(workers=1, traffic={"timeout": 60})
+@bentoml.service(
+    workers=CORES,
+    traffic={"timeout": PATIENCE_SECONDS},
+    logging={"access": {"enabled": False}},
+)
 class Chest:
     """The service."""
 
     def __init__(self) -> None:
-        self.forward = open_network()
+        self.forward = open_network(processes=CORES)
 
-    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=10_000)
+    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=1000 * PATIENCE_SECONDS)
     def predict(self, images: list[Image]) -> list[dict[str, float]]:
         """A batch."""
         pixels = np.stack([prepare_picture(image) for image in images])

@@ -8,6 +8,8 @@ import psutil
 import pytest
 
 from bench.contenders import FIELDS, PEERS, is_installed, ours, peer, running
+from bench.peers.network import PATIENCE_SECONDS
+from bench.traffic import Plan
 from tests.bench.servers import answering, broken
 
 
@@ -78,3 +80,14 @@ def test_peer_gets_the_network_its_port_and_its_form(tmp_path: Path, name: str) 
 
 def test_peer_without_an_environment_is_not_installed() -> None:
     assert not is_installed("nobody")
+
+
+def test_no_peer_gives_up_before_the_load_generator_does() -> None:
+    assert Plan("").drain_seconds <= PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize("name", ["bentoml", "litserve", "mosec"])
+def test_peer_whose_default_is_shorter_is_told_to_be_patient(name: str) -> None:
+    script = peer(name, "torch", Path("model.onnx")).command[1]
+
+    assert "PATIENCE_SECONDS" in Path(script).read_text("utf-8").partition("PATIENCE_SECONDS,")[2]
