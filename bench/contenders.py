@@ -50,8 +50,12 @@ class Running:
         return sum(sum(one.cpu_times()[:2]) for one in self._family())
 
     def resident_bytes(self) -> int:
-        """Memory of all its processes; what they share is counted once (PSS)."""
-        return sum(int(one.memory_full_info().pss) for one in self._family())
+        """Memory of all its processes now; what they share is counted once (PSS)."""
+        held = 0
+        for one in self._family():
+            with suppress(psutil.NoSuchProcess):
+                held += int(one.memory_full_info().pss)
+        return held
 
     def pause(self) -> None:
         """Stop all its processes where they are: some servers are busy while they have nothing."""

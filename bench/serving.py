@@ -18,6 +18,7 @@ from typing import Any
 
 from bench.contenders import Contender, Running, running
 from bench.load import Report
+from bench.watch import watched
 
 CLIENTS = (1, 8, 32, 128)
 Say = Callable[[str], None]
@@ -33,6 +34,8 @@ class Measured:
         Of all processes of the server, for each answer.
     client_cpu_seconds_each
         Of the load generator.
+    peak_bytes
+        Most that all processes of the server held while the load was on.
     """
 
     name: str
@@ -43,7 +46,7 @@ class Measured:
     p999_seconds: float
     cpu_seconds_each: float
     client_cpu_seconds_each: float
-    resident_bytes: int
+    peak_bytes: int
     failures: int
 
     @property
@@ -77,10 +80,11 @@ def compare(
 def measure(server: Running, bodies: Path, *, clients: int, seconds: float) -> Measured:
     """One server under one load, after a moment of the same load."""
     before = server.cpu_seconds()
-    report = send(
-        server, bodies, "--clients", str(clients), "--seconds", str(seconds),
-        "--warm-seconds", "2",
-    )  # fmt: skip
+    with watched(server.resident_bytes) as memory:
+        report = send(
+            server, bodies, "--clients", str(clients), "--seconds", str(seconds),
+            "--warm-seconds", "2",
+        )  # fmt: skip
     used = server.cpu_seconds() - before
     answers = max(1, report.answered_in_all)
     return Measured(
@@ -92,7 +96,7 @@ def measure(server: Running, bodies: Path, *, clients: int, seconds: float) -> M
         p999_seconds=report.seconds["p999"],
         cpu_seconds_each=used / answers,
         client_cpu_seconds_each=report.client_cpu_seconds / answers,
-        resident_bytes=server.resident_bytes(),
+        peak_bytes=memory.most,
         failures=report.sent - report.statuses.get("200", 0),
     )
 
@@ -123,7 +127,7 @@ def line_of(one: Measured) -> str:
         f"p50 {one.p50_seconds * 1e3:7.1f} ms  p99 {one.p99_seconds * 1e3:7.1f} ms  "
         f"CPU {one.cpu_seconds_each * 1e3:6.1f} ms  "
         f"client {one.client_cpu_seconds_each * 1e3:5.2f} ms  "
-        f"{one.resident_bytes >> 20:5d} MB  {one.failures} failed"
+        f"{one.peak_bytes >> 20:5d} MB  {one.failures} failed"
     )
 
 

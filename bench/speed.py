@@ -112,11 +112,11 @@ class Bench:
             drop_folder(scratch)
 
     def dicom(self) -> None:
-        """Our service with DICOM files of the same pictures."""
+        """Our service with DICOM files of the same pictures, which are larger."""
         scratch = fresh_folder()
         try:
             self.found.dicom = self._compare(
-                [ours(self._store, scratch)] * self._effort.rounds, self._dicom, (1, 32)
+                [ours(self._store, scratch)] * self._effort.rounds, self._dicom, (1, 32, 128)
             )
         finally:
             drop_folder(scratch)

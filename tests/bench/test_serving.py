@@ -12,7 +12,7 @@ from tests.bench.servers import answering, broken, one_body
 
 ONE = Measured(
     name="one", clients=8, per_second=10.0, p50_seconds=0.1, p99_seconds=0.2, p999_seconds=0.3,
-    cpu_seconds_each=0.05, client_cpu_seconds_each=0.001, resident_bytes=300 << 20, failures=7,
+    cpu_seconds_each=0.05, client_cpu_seconds_each=0.001, peak_bytes=300 << 20, failures=7,
 )  # fmt: skip
 
 

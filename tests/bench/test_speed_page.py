@@ -9,16 +9,17 @@ from bench.contenders import OURS
 from bench.engines import Speed
 from bench.overload import Overloaded
 from bench.paired import BOUND, Round
+from bench.promises import best_peer, least_cpu, quickest_peer
 from bench.serving import Measured
 from bench.soak import Soaked
 from bench.speed import Found
-from bench.speed_page import best_peer, least_cpu, quickest_peer, write_page
+from bench.speed_page import write_page
 from bench.start import Started
 from bench.tables import table
 
 ONE = Measured(
     name=OURS, clients=32, per_second=50.0, p50_seconds=0.5, p99_seconds=0.9, p999_seconds=0.95,
-    cpu_seconds_each=0.04, client_cpu_seconds_each=0.001, resident_bytes=400_000_000, failures=0,
+    cpu_seconds_each=0.04, client_cpu_seconds_each=0.001, peak_bytes=400_000_000, failures=0,
 )  # fmt: skip
 PEER = replace(ONE, name="naive (openvino)", per_second=20.0, cpu_seconds_each=0.1, failures=3)
 OVERLOADED = Overloaded(
@@ -76,12 +77,13 @@ def test_throughput_is_held_against_the_median_bound() -> None:
 
 def test_slow_answers_and_large_memory_break_their_promises() -> None:
     slow = replace(ONE, p99_seconds=0.97)
-    large = replace(ONE, clients=128, resident_bytes=900_000_001)
+    large = replace(ONE, clients=128, peak_bytes=900_000_001)
 
-    found = promises(Found(serving=[slow, large]))
+    found = promises(Found(serving=[slow, large], dicom=[replace(large, peak_bytes=450_000_000)]))
 
     assert found["p99 at 32 clients / (32 / throughput)"] == ("1.52", "<= 1.5", "**no**")
     assert found["memory at 128 clients / 900 MB"] == ("1.00", "<= 1", "**no**")
+    assert found["memory at 128 clients, DICOM / 900 MB"] == ("0.50", "<= 1", "yes")
 
 
 def test_one_late_answer_breaks_the_promise_under_overload() -> None:
