@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contenders import Running
+from bench.load import Report
 from bench.serving import send
+from bench.traffic import EARLY, GAVE_UP, GOOD
 
 DEADLINE_MS = 2000
 FACTORS = (0.5, 0.9, 1.2, 2.0)
@@ -28,6 +30,8 @@ class Overloaded:
         Answers in time, each second.
     refused, late
         Early 503; answers of any kind after the deadline.
+    unanswered, errors
+        Requests that got no answer; answers that are neither 200 nor 503.
     """
 
     factor: float
@@ -37,6 +41,8 @@ class Overloaded:
     refused: int
     refused_p99_seconds: float
     late: int
+    unanswered: int
+    errors: int
     sent: int
 
 
@@ -58,13 +64,17 @@ def overload(
             server, bodies, "--rate", str(factor * capacity), "--seconds", str(seconds),
             "--warm-seconds", "4", "--deadline-ms", str(DEADLINE_MS),
         )  # fmt: skip
-        found.append(
-            Overloaded(
-                factor=factor, rate=report.offered_per_second, goodput=report.in_time_per_second,
-                p99_seconds=report.seconds["p99"],
-                refused=report.statuses.get("503", 0),
-                refused_p99_seconds=report.early_p99_seconds,
-                late=report.late, sent=report.sent,
-            )
-        )  # fmt: skip
+        found.append(_describe(factor, report))
     return found
+
+
+def _describe(factor: float, report: Report) -> Overloaded:
+    good, refused, unanswered = (
+        report.statuses.get(str(status), 0) for status in (GOOD, EARLY, GAVE_UP)
+    )
+    return Overloaded(
+        factor=factor, rate=report.offered_per_second, goodput=report.in_time_per_second,
+        p99_seconds=report.seconds["p99"], refused=refused,
+        refused_p99_seconds=report.early_p99_seconds, late=report.late, unanswered=unanswered,
+        errors=report.sent - good - refused - unanswered, sent=report.sent,
+    )  # fmt: skip

@@ -113,6 +113,10 @@ def _load_promises(found: "Found") -> list[Promise]:
             promises.append(_at_least(what, goodput, peak, 0.95))
         what = "answers after their deadline, at twice the capacity"
         promises.append((what, float(late), "0", late == 0))
+    if found.overload:
+        broken = sum(one.unanswered + one.errors for one in found.overload)
+        what = "requests without an answer or with an error, at any rate"
+        promises.append((what, float(broken), "0", broken == 0))
     for is_warm, wanted in ((True, 2.0), (False, 5.0)):
         starts = [one.ready_seconds for one in found.starts if one.is_warm is is_warm]
         if starts:

@@ -109,15 +109,16 @@ def _overload(found: "Found") -> str:
     rows = [
         (f"{one.factor:g}", f"{one.rate:.1f}", f"{one.goodput:.1f}",
          f"{one.p99_seconds * 1e3:.0f}", str(one.refused),
-         f"{one.refused_p99_seconds * 1e3:.0f}", str(one.late), str(one.sent))
+         f"{one.refused_p99_seconds * 1e3:.0f}", str(one.late), str(one.unanswered),
+         str(one.errors), str(one.sent))
         for one in found.overload
     ]  # fmt: skip
     header = ("of capacity", "offered/s", "in time/s", "p99 ms", "refused", "refused p99 ms",
-              "late", "sent")  # fmt: skip
+              "late", "no answer", "other errors", "sent")  # fmt: skip
     capacities = ", ".join(f"{one:.1f}" for one in found.capacities)
     text = (
         f"Capacity: {capacities} images/s at 32 clients, before and after each round. "
-        "Deadline: 2 s.\n\n"
+        "Deadline: 2 s. An error is whatever is neither an answer (200) nor a refusal (503).\n\n"
     )
     return "## More than fits\n\n" + text + table(header, rows)
 

@@ -8,7 +8,7 @@ from bench.contenders import Contender
 SCRIPT = """
 import http.server, json, os, subprocess, sys
 
-good = int(sys.argv[2])
+good, other = int(sys.argv[2]), int(sys.argv[4])
 child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 open(sys.argv[3], "w").write(json.dumps([child.pid, dict(os.environ)]))
 
@@ -20,7 +20,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         global good
         self.rfile.read(int(self.headers["Content-Length"]))
         good -= 1
-        self.send_response(200 if good >= 0 else 503)
+        self.send_response(200 if good >= 0 else other)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -33,11 +33,17 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 ALWAYS = 10**9
 
 
-def answering(folder: Path, *, good: int = ALWAYS, **environment: str) -> Contender:
-    """Answers 200 so many times, and 503 ever after; writes its child's id and its environment."""
+def answering(
+    folder: Path, *, good: int = ALWAYS, status: int = 503, **environment: str
+) -> Contender:
+    """Answers 200 so many times, and another status ever after.
+
+    It writes its child's id and its environment.
+    """
     script = folder / "server.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    command = (sys.executable, str(script), "{port}", str(good), str(folder / "told.json"))
+    told = str(folder / "told.json")
+    command = (sys.executable, str(script), "{port}", str(good), told, str(status))
     return Contender("answering", command, environment)
 
 

@@ -77,6 +77,16 @@ def test_server_that_fails_after_its_start_has_no_throughput(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_errors_under_overload_are_told_as_such(tmp_path: Path) -> None:
+    contender = answering(tmp_path, good=1, status=500)
+
+    with running(contender, b"a picture") as server:
+        (found,) = overload(server, one_body(tmp_path), capacity=100.0, seconds=0.5, factors=(1.0,))
+
+    assert (found.errors, found.refused, found.unanswered) == (found.sent, 0, 0)
+
+
+@pytest.mark.slow
 def test_refusals_under_overload_are_no_goodput(tmp_path: Path) -> None:
     contender = answering(tmp_path, good=1)
 
@@ -86,4 +96,5 @@ def test_refusals_under_overload_are_no_goodput(tmp_path: Path) -> None:
     assert (found.factor, found.goodput) == (2.0, 0.0)
     assert found.rate == pytest.approx(200.0)
     assert found.refused == found.sent > 0
+    assert (found.unanswered, found.errors) == (0, 0)
     assert found.refused_p99_seconds > 0

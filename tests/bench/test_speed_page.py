@@ -24,7 +24,7 @@ ONE = Measured(
 PEER = replace(ONE, name="naive (openvino)", per_second=20.0, cpu_seconds_each=0.1, failures=3)
 OVERLOADED = Overloaded(
     factor=2.0, rate=100.0, goodput=49.0, p99_seconds=1.9, refused=400, refused_p99_seconds=0.002,
-    late=0, sent=800,
+    late=0, unanswered=0, errors=0, sent=800,
 )  # fmt: skip
 
 
@@ -111,8 +111,21 @@ def test_goodput_is_held_against_capacity_and_against_the_best_rate_by_medians()
     assert found[f"{name} / highest goodput at any rate"] == ("0.94", ">= 0.95", "**no**")
 
 
-def test_overload_is_promised_at_twice_the_capacity_alone() -> None:
-    assert promises(Found(overload=[replace(OVERLOADED, factor=1.2)], capacities=[50.0])) == {}
+def test_errors_and_silence_break_a_promise_at_any_rate_and_are_in_the_table() -> None:
+    what = "requests without an answer or with an error, at any rate"
+    broken = replace(OVERLOADED, factor=0.5, unanswered=2, errors=1)
+
+    page = write_page(Found(overload=[broken]), OURS)
+
+    assert promises(Found(overload=[OVERLOADED]))[what] == ("0.00", "0", "yes")
+    assert promises(Found(overload=[OVERLOADED, broken]))[what] == ("3.00", "0", "**no**")
+    assert "| 0 | 2 | 1 | 800 |" in page
+
+
+def test_goodput_is_promised_at_twice_the_capacity_alone() -> None:
+    found = promises(Found(overload=[replace(OVERLOADED, factor=1.2)], capacities=[50.0]))
+
+    assert not [what for what in found if "twice" in what]
 
 
 def test_starts_are_judged_by_their_median_cold_and_warm() -> None:
