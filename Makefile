@@ -57,7 +57,7 @@ PEERS ?= naive litserve mosec mlserver bentoml ray
 .PHONY: bench
 bench: $(DEV)/.installed $(PEERS:%=.bench-%/.installed)  ## speed beside other servers, into docs/benchmarks.md; ARGS="serving overload"
 	@$(DEV)/bin/python $(PIP) "onnxruntime==1.32.0"
-	@$(DEV)/bin/python -m bench.speed --write $(ARGS)
+	@$(DEV)/bin/python -m bench.speed --peers $(PEERS) --write $(ARGS)
 
 .bench-%/.installed: bench/peers/requirements/%.txt
 	@echo "Installing $< into $(@D); some minutes, once"

@@ -18,7 +18,8 @@ from bench.contenders import OURS, PEERS, Contender, Running, is_installed, ours
 from bench.engines import Speed
 from bench.engines import measure as measure_engines
 from bench.overload import Overloaded, measure_capacity, overload
-from bench.paired import Round, pair
+from bench.paired import Round, pair, peers_of
+from bench.provenance import ENGINES, PAGE, DirtyTree, Ran, missing_peers, refuse_dirt
 from bench.serving import CLIENTS, Measured, compare, drop_folder, fresh_folder, middle
 from bench.soak import Soaked, soak
 from bench.speed_bodies import open_bodies
@@ -28,7 +29,6 @@ from service.core.artifact import ONNX, load_current
 from service.core.tta import TtaView
 
 PARTS = ("engines", "serving", "paired", "dicom", "overload", "views", "start", "soak")
-PAGE = Path("docs/benchmarks.md")
 VIEWS = (1, 2, 4)
 PAIRED_ROUNDS = 4
 """For each round of the others."""
@@ -38,6 +38,7 @@ PAIRED_ROUNDS = 4
 class Found:
     """All that was measured in one run."""
 
+    ran: Ran | None = None
     engines: list[Speed] = field(default_factory=list)
     bounds: list[Bound] = field(default_factory=list)
     serving: list[Measured] = field(default_factory=list)
@@ -158,6 +159,18 @@ class Bench:
         """Memory over many requests."""
         self.found.soak = soak(self._effort.soak_requests)
 
+    def note(self, parts: Sequence[str]) -> None:
+        """Say of the page which parts it is of, and who is missing in it."""
+        measured = {one.name for one in self.found.serving}
+        measured |= set(peers_of(self.found.paired, OURS))
+        engines = ENGINES if "serving" in parts else ENGINES[:1] if "paired" in parts else ()
+        missing = missing_peers(
+            PEERS, self._effort.peers, is_installed, measured=measured, engines=engines
+        )
+        skipped = [part for part in PARTS if part not in parts]
+        effort = self._effort
+        self.found.ran = Ran(effort.rounds, effort.seconds, parts, skipped, missing)
+
     def _peers(self, engine: str) -> list[Contender]:
         return [peer(n, engine, self._onnx) for n in self._effort.peers if is_installed(n)]
 
@@ -187,14 +200,21 @@ class Bench:
 def main() -> None:
     """Run the chosen parts; write the page if asked to."""
     chosen = read_arguments()
+    if chosen.write:
+        try:
+            refuse_dirt(Path.cwd())
+        except DirtyTree as error:
+            sys.exit(str(error))
     # So that a run that is stopped stops the servers that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     effort = Effort(chosen.rounds, chosen.seconds, tuple(chosen.peers), chosen.soak_requests)
     bench = Bench(chosen.folder, effort)
-    page = ""
+    page, done = "", list[str]()
     for part in chosen.parts:
         print(f"--- {part}", flush=True)
         getattr(bench, part)()
+        done.append(part)
+        bench.note(done)
         page = speed_page.write_page(bench.found, OURS)
         if chosen.write:  # after each part: a run that is stopped keeps what it found
             PAGE.write_text(page, encoding="utf-8")

@@ -1,15 +1,12 @@
 """What was measured -> docs/benchmarks.md: tables, ratios, and whether each promise holds."""
 
 import math
-import platform
-import subprocess
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.paired import section
 from bench.promises import promises_of
+from bench.provenance import describe
 from bench.serving import CLIENTS, Measured, middle
 from bench.tables import Cells, table
 
@@ -28,7 +25,8 @@ A peer decodes with Pillow, computes the network as it was exported, and keeps n
 verifies, digests, checks and records every upload, and rewrites the network before it is compiled.
 `by CPU` is what all cores would give if the server had them to itself: cores over CPU time of an
 answer. It is fair on a machine that has other work too, as throughput is not.
-A server is warm once its callers have had two answers each. Latencies are of all that was sent in
+A server is warm once its callers have had two answers each, and is measured for as long as they
+have to wait for one at least. Latencies are of all that was sent in
 the measured time, however late the answer came; what did not come within a minute has failed, and
 counts with that minute. Throughput is what came in the measured time. Memory is the most that all
 processes of a server held at any of the samples taken each half second while the load was on; what
@@ -37,9 +35,9 @@ they share is counted once (PSS).
 
 
 def write_page(found: "Found", ours: str) -> str:
-    """The whole page, with the parts that were measured."""
+    """The whole page, with the parts that were measured: what was not has no table."""
     parts = [
-        HEAD.format(machine=_machine()),
+        HEAD.format(machine=describe(found.ran)),
         _promises(found, ours),
         section(found.paired, ours),
         _serving("Throughput and latency, PNG", found.serving),
@@ -156,14 +154,3 @@ def _engines(found: "Found") -> str:
     rows = [(name, *(f"{speeds.get((name, n), math.nan):.1f}" for n in batches)) for name in names]
     text = "## Bare network, images/s by batch\n\n"
     return text + table(("engine", *map(str, batches)), rows)
-
-
-def _machine() -> str:
-    words = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in words if line.startswith("model name")]
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    now = datetime.now(UTC).date().isoformat()
-    machine = f"{len(names)} cores of {names[0]}, Python {platform.python_version()}"
-    return f"{now}, {machine}, commit {commit}."

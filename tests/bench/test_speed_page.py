@@ -10,9 +10,10 @@ from bench.engines import Speed
 from bench.overload import Overloaded
 from bench.paired import BOUND, Round
 from bench.promises import best_peer, least_cpu, quickest_peer
+from bench.provenance import Ran
 from bench.serving import Measured
 from bench.soak import Soaked
-from bench.speed import Found
+from bench.speed import PARTS, Found
 from bench.speed_page import write_page
 from bench.start import Started
 from bench.tables import table
@@ -41,6 +42,25 @@ def test_what_was_not_measured_is_not_in_the_page() -> None:
 
     assert page.startswith("# Benchmarks")
     assert "##" not in page
+
+
+def test_every_part_has_its_table_and_what_was_measured_stands_above() -> None:
+    found = Found(
+        ran=Ran(3, 8.0, PARTS, (), {}), engines=[Speed("torch", 1, 5.0)],
+        bounds=[Bound(50.0, 8, 2, 0.03)], serving=[ONE], paired=[Round({OURS: 18.0}, {})],
+        dicom=[ONE], overload=[OVERLOADED], capacities=[50.0], views=[(1, ONE)],
+        starts=[Started(True, 2.0)], soak=[Soaked(10, 100)],
+    )  # fmt: skip
+
+    page = write_page(found, OURS)
+
+    titles = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
+    assert titles == [
+        "What must hold", "In the same minutes", "Throughput and latency, PNG", "The bound",
+        "Our service, DICOM (12 bit, uncompressed)", "More than fits", "Test-time augmentation",
+        "Start", "Memory over many requests", "Bare network, images/s by batch",
+    ]  # fmt: skip
+    assert "3 rounds of 8 s at least" in page.partition("##")[0]
 
 
 def test_each_server_has_its_row_with_its_failures() -> None:
