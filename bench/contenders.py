@@ -114,7 +114,7 @@ def peer(name: str, engine: str, onnx: Path) -> Contender:
 
 
 def is_installed(name: str) -> bool:
-    """Whether the environment of a peer is there (`make bench-peers` makes it)."""
+    """Whether the environment of a peer is there (`make bench` makes it)."""
     return (ROOT / f".bench-{name}" / "bin" / "python").exists()
 
 

@@ -71,7 +71,9 @@ class Place:
 
 
 class Admission:
-    """Counts uploads and their bytes; refuses in microseconds when there is no room.
+    """Counts uploads and their bytes; decides in microseconds that there is no room.
+
+    Telling it by HTTP takes a millisecond (docs/performance.md).
 
     Attributes
     ----------
