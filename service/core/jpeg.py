@@ -1,34 +1,124 @@
-"""Whether a JPEG scan holds all the blocks that its header promises.
+"""Whether a JPEG holds all the blocks that its header promises.
 
-libjpeg, and all that is built on it, paints missing blocks in one grey without a word; a radiograph
-with half of its lungs missing would then be scored.
+libjpeg, and all that is built on it, paints missing blocks in one grey without a word, and shows
+the blurred beginning of a progressive picture that was cut; a radiograph with half of its lungs, or
+most of its detail, missing would then be scored.
+
+References
+----------
+ITU-T T.81 annex B (markers, B.2.3 scan header), annex G (progressive).
 """
+
+import re
+from collections.abc import Iterator
+from typing import Final
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-END_OF_IMAGE = b"\xff\xd9"
+START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN = 0xD8, 0xD9, 0xDA
+PROGRESSIVE: Final = 0xC2
+FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+"""Markers of a frame header; 0xF7 is of JPEG-LS."""
+
 BLOCK_PX = 8
+COEFFICIENTS = 64
+UNSENT = 14
+"""Above any position of a bit (T.81 table B.3)."""
+
+MOST_SEGMENTS = 1_000
+"""More than a colour profile, previews and some twenty scans take."""
+
 FILLER = bytes(range(1, 255)) * 64
 """To be read on where a scan ends early; without FF, so that nothing of it is a marker."""
+
+RESTARTS = 8
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])")
+"""With its fill bytes; neither a stuffed byte nor a marker that stands inside a scan."""
 
 Samples = NDArray[np.uint8 | np.uint16]
 
 
 def ends_early(codestream: bytes, samples: Samples) -> bool:
-    """Decode once more with something behind the scan: only a scan that lacks blocks reads it.
+    """Decode once more with something behind each scan: only a scan that lacks blocks reads it.
 
     Parameters
     ----------
     samples
         (H, W) or (H, W, C), what the codestream decodes to. Only where their last block is flat
-        can blocks be missing, so that most pictures cost nothing.
+        can a sequential scan lack blocks, so that most pictures cost nothing.
     """
-    if np.ptp(samples[-BLOCK_PX:, -BLOCK_PX:], axis=(0, 1)).any():
-        return False
-    end = codestream.rfind(END_OF_IMAGE)
-    longer = codestream[:end] + FILLER + codestream[end:]
+    top, left = ((side - 1) // BLOCK_PX * BLOCK_PX for side in samples.shape[:2])
+    has_detail = bool(np.ptp(samples[top:, left:], axis=(0, 1)).any())
+    process, sent, is_scan = 0, _Sent(b""), False
+    ends: list[int] = []
+    for marker, segment, start in _segments(codestream):
+        if is_scan:
+            ends.append(start)
+        is_scan = marker == START_OF_SCAN
+        if marker in FRAMES:
+            process, sent = marker, _Sent(segment)
+        elif is_scan:
+            sent.note(segment, is_progressive=process == PROGRESSIVE)
+            if has_detail and process != PROGRESSIVE and sent.is_complete():
+                return False
+    return not sent.is_complete() or _reads_on(codestream, ends)
+
+
+def _reads_on(codestream: bytes, ends: list[int]) -> bool:
+    longer, start = bytearray(), 0
+    for end in ends:
+        longer += codestream[start:end] + _more_of(codestream[start:end])
+        start = end
+    longer += codestream[start:]
     return not np.array_equal(
-        imagecodecs.jpeg8_decode(codestream), imagecodecs.jpeg8_decode(longer)
+        imagecodecs.jpeg8_decode(codestream), imagecodecs.jpeg8_decode(bytes(longer))
     )
+
+
+def _more_of(scan: bytes) -> bytes:
+    """Read on within a restart interval, and, behind the marker that would be next, after it."""
+    restarts = _RESTART.findall(scan)
+    following = (restarts[-1][1] + 1) % RESTARTS if restarts else 0
+    return FILLER + bytes((0xFF, 0xD0 + following)) + FILLER
+
+
+class _Sent:
+    """Down to which bit each coefficient of each component has arrived."""
+
+    def __init__(self, frame: bytes) -> None:
+        self._lowest_bits = {component: [UNSENT] * COEFFICIENTS for component in frame[6::3]}
+
+    def note(self, scan: bytes, *, is_progressive: bool) -> None:
+        """A scan brings a band of coefficients, all of them where it is not progressive."""
+        count = scan[0] if scan else 0
+        first, last, bits = (*scan[1 + 2 * count : 4 + 2 * count], 0, 0, 0)[:3]
+        if not is_progressive:
+            first, last, bits = 0, COEFFICIENTS - 1, 0
+        for component in scan[1 : 1 + 2 * count : 2]:
+            if component in self._lowest_bits:
+                for place in range(first, min(last, COEFFICIENTS - 1) + 1):
+                    self._lowest_bits[component][place] = bits & 0x0F
+
+    def is_complete(self) -> bool:
+        """Nothing is left to come."""
+        return not any(map(any, self._lowest_bits.values()))
+
+
+def _segments(codestream: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Marker, payload and place of each segment to the end of the image; scans are passed over."""
+    at = 0
+    for _ in range(MOST_SEGMENTS):
+        found = _MARKER.search(codestream, at)
+        if found is None:
+            return
+        marker, at = codestream[found.end() - 1], found.end()
+        if marker == START_OF_IMAGE:
+            continue
+        length = int.from_bytes(codestream[at : at + 2], "big")
+        yield marker, codestream[at + 2 : at + length], found.start()
+        if marker == END_OF_IMAGE:
+            return
+        at += length

@@ -95,6 +95,9 @@ RASTER: dict[str, Case] = {
     "JPEG cut, its end marker put back": upload(
         "DAMAGED_FILE", jpeg_bytes(LEVELS_8)[:-800] + b"\xff\xd9"
     ),
+    "JPEG, progressive, cut, its end marker put back": upload(
+        "DAMAGED_FILE", jpeg_bytes(LEVELS_8, progressive=True)[:-800] + b"\xff\xd9"
+    ),
     "nothing": upload("EMPTY_UPLOAD", b""),
     "text": upload("UNKNOWN_FORMAT", b"not a radiograph"),
     "PDF file": upload("UNKNOWN_FORMAT", b"%PDF-1.7" + bytes(500)),

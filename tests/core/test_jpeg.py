@@ -1,0 +1,81 @@
+"""A JPEG that lacks blocks is damage, whatever libjpeg paints in their place."""
+
+import numpy as np
+import pytest
+
+from service.core.errors import DamagedFile
+from service.core.intake import read_radiograph
+from tests.support.radiographs import chest_levels, jpeg_bytes
+
+LEVELS_8 = chest_levels(75, 85, bits=8).astype(np.uint8)
+GREY_RGB = np.dstack([LEVELS_8] * 3)
+END = b"\xff\xd9"
+SCAN = b"\xff\xda"
+PICTURES = {
+    "grey": jpeg_bytes(LEVELS_8, progressive=True),
+    "RGB": jpeg_bytes(GREY_RGB, progressive=True),
+    "restart intervals": jpeg_bytes(LEVELS_8, progressive=True, restart_marker_blocks=5),
+    "sequential with restart intervals": jpeg_bytes(LEVELS_8, restart_marker_blocks=5),
+}
+
+
+def cut(body: bytes, share: float) -> bytes:
+    """Its beginning, with an end-of-image marker put back."""
+    return body[: int(len(body) * share)] + END
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9, 0.97])
+@pytest.mark.parametrize("name", PICTURES)
+def test_picture_that_was_cut_is_damaged_and_not_scored(name: str, share: float) -> None:
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(cut(PICTURES[name], share))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_whole_picture_is_read(name: str) -> None:
+    grey = read_radiograph(PICTURES[name]).grey
+
+    assert np.corrcoef(grey.ravel(), LEVELS_8.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("scans", range(1, 6))
+def test_progression_that_stops_after_a_whole_scan_is_damaged(scans: int) -> None:
+    body = PICTURES["grey"]
+    starts = [at for at in range(len(body)) if body.startswith(SCAN, at)]
+    tables = body.rindex(b"\xff\xc4", 0, starts[scans])
+
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(body[:tables] + END)
+
+
+def test_middle_scan_that_lacks_blocks_is_damaged() -> None:
+    body = PICTURES["grey"]
+    starts = [at for at in range(len(body)) if body.startswith(SCAN, at)]
+    tables = body.rindex(b"\xff\xc4", 0, starts[2])
+
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(body[: tables - 100] + body[tables:])
+
+
+@pytest.mark.parametrize("body", [PICTURES["grey"], jpeg_bytes(LEVELS_8)])
+def test_cut_that_leaves_half_a_marker_is_noticed(body: bytes) -> None:
+    half = body.rindex(b"\xff\x00", 0, len(body) * 2 // 3) + 1
+
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(body[:half] + END)
+
+
+def test_cut_picture_before_a_whole_one_is_damaged() -> None:
+    body = jpeg_bytes(LEVELS_8)
+
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(cut(body, 0.7) + body)
+
+
+def test_cut_that_spares_half_of_the_last_row_of_blocks_is_noticed() -> None:
+    rows = np.random.default_rng(1).integers(0, 255, (73, 85), np.uint8)
+    body = jpeg_bytes(rows, restart_marker_blocks=1)
+    last_row = body.rindex(b"\xff\xd3", 0, body.rindex(b"\xff\xd3") - 20)
+
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(body[:last_row] + END)
