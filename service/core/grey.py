@@ -3,6 +3,8 @@
 Axes: H rows, W columns.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,8 @@ from service.core.radiograph import Grey
 
 COLOUR_STEP = 16
 """Channels of one pixel that differ by more (of 255) are colour; JPEG chroma noise stays below."""
+
+FULL_8_BIT = 255
 
 COLOUR_AREA_RATIO = 0.01
 """Above this share of coloured pixels the picture is not a radiograph with a coloured mark."""
@@ -29,16 +33,24 @@ def widen(levels: NDArray[np.uint8]) -> Grey:
     return np.multiply(levels, np.uint16(257), dtype=np.uint16)
 
 
-def grey_from_colour(colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
+Levels = TypeVar("Levels", np.uint8, np.uint16)
+
+
+def grey_from_colour(colour: NDArray[Levels]) -> NDArray[Levels]:
     """(H, W, 3) whose channels are equal, but for small marks -> (H, W).
+
+    Of 16 bits only those count that the picture makes use of: one of 12 is no less coloured.
 
     Raises
     ------
     UnsupportedPixelFormat
         More than `COLOUR_AREA_RATIO` of the pixels are coloured.
     """
+    full_scale = FULL_8_BIT
+    if colour.dtype == np.uint16:
+        full_scale = max((1 << int(colour.max()).bit_length()) - 1, FULL_8_BIT)
     spread = colour.max(axis=2) - colour.min(axis=2)
-    coloured_ratio = float(np.mean(spread > COLOUR_STEP))
+    coloured_ratio = float(np.mean(spread > COLOUR_STEP * full_scale // FULL_8_BIT))
     if coloured_ratio > COLOUR_AREA_RATIO:
         raise UnsupportedPixelFormat(f"{coloured_ratio:.0%} of the pixels are coloured, not grey")
     return np.ascontiguousarray(colour[..., 1])

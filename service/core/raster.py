@@ -5,10 +5,11 @@ Axes: H rows, W columns, C channels.
 """
 
 import io
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from service.core.errors import (
     DamagedFile,
@@ -19,9 +20,23 @@ from service.core.errors import (
 from service.core.grey import check_size, grey_from_colour, widen
 from service.core.jpeg import ends_early
 from service.core.png import Levels, decode_plain, holds_all_rows
+from service.core.png_layers import decode_wide_layers, has_wide_layers
 from service.core.radiograph import Caution, FileFormat, Grey, Radiograph
 
 EXIF_ORIENTATION = 0x0112
+AS_STORED = 1
+UPRIGHT = {
+    2: (0, True),
+    3: (2, False),
+    4: (2, True),
+    5: (1, True),
+    6: (3, False),
+    7: (3, True),
+    8: (1, False),
+}
+"""Quarter turns to the left of each EXIF orientation, after it was mirrored or not."""
+
+Sample = TypeVar("Sample", bound=np.generic)
 NO_METADATA = Caution("NO_METADATA", "no DICOM tags: modality, view, age and polarity unchecked")
 
 
@@ -48,13 +63,15 @@ def read_raster(
     check_size(image.height, image.width, max_pixels=max_pixels, min_side_px=min_side_px)
     if getattr(image, "n_frames", 1) > 1:
         raise NotEvaluated("MULTI_FRAME", "the picture has more than one frame; expected one")
-    upright, rotated = _decode(image, file_format)
+    orientation = _load(image, file_format)
     if file_format is FileFormat.PNG and _may_lack_rows(image) and not holds_all_rows(body):
         raise DamagedFile("png data ends before the last row")
     if file_format is FileFormat.JPEG and _lacks_blocks(image, body):
         raise DamagedFile("jpeg data ends before the last block")
-    grey, padding, cautions = _to_grey(upright)
-    if rotated:
+    grey, padding, cautions = _to_grey(image, body)
+    if orientation in UPRIGHT:
+        grey = _turn(grey, orientation)
+        padding = None if padding is None else _turn(padding, orientation)
         cautions += (Caution("ROTATED_BY_EXIF", "turned upright as its EXIF orientation asks"),)
     if file_format is FileFormat.JPEG:
         cautions += (Caution("LOSSY_COMPRESSION", "JPEG: detail was lost before it arrived"),)
@@ -89,25 +106,33 @@ def _open(body: bytes, file_format: FileFormat) -> Image.Image:
         raise DamagedFile(f"the {file_format} header cannot be read") from error
 
 
-def _decode(image: Image.Image, file_format: FileFormat) -> tuple[Image.Image, bool]:
-    """Decode to the end, and turn upright where the EXIF orientation asks for it."""
+def _load(image: Image.Image, file_format: FileFormat) -> int:
+    """Decode to the end; returns the EXIF orientation."""
     try:
         image.load()
-        rotated = image.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
-        return (ImageOps.exif_transpose(image) if rotated else image), rotated
+        orientation = image.getexif().get(EXIF_ORIENTATION, AS_STORED)
     except Exception as error:
         raise DamagedFile(f"{file_format} data does not decode to the end") from error
+    return orientation if isinstance(orientation, int) else AS_STORED
+
+
+def _turn(levels: NDArray[Sample], orientation: int) -> NDArray[Sample]:
+    quarters, is_mirrored = UPRIGHT[orientation]
+    turned = np.rot90(levels[:, ::-1] if is_mirrored else levels, quarters)
+    return np.ascontiguousarray(turned)
 
 
 def _to_grey(
-    image: Image.Image,
+    image: Image.Image, body: bytes
 ) -> tuple[Grey, NDArray[np.bool_] | None, tuple[Caution, ...]]:
+    if image.format == "PNG" and has_wide_layers(body):
+        return _with_padding(*decode_wide_layers(body, image.info.get("transparency")))
     if image.mode.startswith("I"):
         return _from_16_bit(image), None, ()
     if image.mode == "L":
         return widen(np.asarray(image)), None, ()
     if image.mode in ("LA", "RGBA", "P", "PA", "RGB"):
-        return _from_layers(image)
+        return _with_padding(*_from_layers(image))
     raise UnsupportedPixelFormat(f"pixel mode {image.mode!r}; expected 8 or 16 bit grey")
 
 
@@ -118,13 +143,16 @@ def _from_16_bit(image: Image.Image) -> Grey:
     return levels.astype(np.uint16)
 
 
-def _from_layers(
-    image: Image.Image,
-) -> tuple[Grey, NDArray[np.bool_] | None, tuple[Caution, ...]]:
-    """Palette, colour and alpha: grey where the channels agree; transparent is padding."""
+def _from_layers(image: Image.Image) -> tuple[Grey, NDArray[np.bool_]]:
+    """Palette, colour and alpha of 8 bits: grey where the channels agree."""
     rgba = np.asarray(image.convert("RGBA"))
-    grey = widen(grey_from_colour(rgba[..., :3]))
-    transparent = rgba[..., 3] == 0
+    return widen(grey_from_colour(rgba[..., :3])), rgba[..., 3] == 0
+
+
+def _with_padding(
+    grey: Grey, transparent: NDArray[np.bool_]
+) -> tuple[Grey, NDArray[np.bool_] | None, tuple[Caution, ...]]:
+    """Transparent is padding."""
     if not transparent.any():
         return grey, None, ()
     grey[transparent] = 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from service.core.errors import (
     DamagedFile,
@@ -76,6 +76,22 @@ def test_exif_orientation_is_followed_and_warned() -> None:
 
     assert read.grey.shape == (80, 96)
     assert "ROTATED_BY_EXIF" in {caution.code for caution in read.cautions}
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_picture_is_turned_as_pillow_would(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    alpha = np.where(np.arange(96)[:, None] < 9, 0, 255)
+    stored = Image.fromarray(np.dstack([LEVELS_8, np.broadcast_to(alpha, (96, 80))]).astype("u1"))
+
+    read = read_radiograph(picture_bytes(stored, "PNG", exif=exif))
+
+    stored.getexif()[0x0112] = orientation
+    grey, opacity = np.moveaxis(np.asarray(ImageOps.exif_transpose(stored)), 2, 0)
+    assert read.padding is not None
+    assert np.array_equal(read.padding, opacity == 0)
+    assert np.array_equal(read.grey, np.where(opacity == 0, 0, grey.astype(np.uint16) * 257))
 
 
 @pytest.mark.parametrize(
