@@ -17,11 +17,11 @@ from service.core.errors import (
     NotEvaluated,
     UnsupportedPixelFormat,
 )
-from service.core.grey import check_size, grey_from_colour, widen
+from service.core.grey import FULL_8_BIT, check_size, grey_from_colour, widen
 from service.core.jpeg import ends_early
 from service.core.png import Levels, decode_plain, holds_all_rows
 from service.core.png_layers import decode_wide_layers, has_wide_layers
-from service.core.radiograph import Caution, FileFormat, Grey, Radiograph
+from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
 
 EXIF_ORIENTATION = 0x0112
 AS_STORED = 1
@@ -128,12 +128,21 @@ def _to_grey(
     if image.format == "PNG" and has_wide_layers(body):
         return _with_padding(*decode_wide_layers(body, image.info.get("transparency")))
     if image.mode.startswith("I"):
-        return _from_16_bit(image), None, ()
+        return _with_padding(_from_16_bit(image), _is_clear(image, WHITE))
     if image.mode == "L":
-        return widen(np.asarray(image)), None, ()
+        return _with_padding(widen(np.asarray(image)), _is_clear(image, FULL_8_BIT))
     if image.mode in ("LA", "RGBA", "P", "PA", "RGB"):
         return _with_padding(*_from_layers(image))
     raise UnsupportedPixelFormat(f"pixel mode {image.mode!r}; expected 8 or 16 bit grey")
+
+
+def _is_clear(image: Image.Image, mask: int) -> NDArray[np.bool_]:
+    """Where a grey picture has the one level that tRNS names (PNG 11.3.1.1), in its low bits."""
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return np.zeros((image.height, image.width), bool)
+    transparent: NDArray[np.bool_] = np.asarray(image) == (clear & mask)
+    return transparent
 
 
 def _from_16_bit(image: Image.Image) -> Grey:

@@ -71,6 +71,18 @@ def test_transparent_pixels_are_padding() -> None:
     assert not read.grey[read.padding].any()
 
 
+@pytest.mark.parametrize("levels", [LEVELS, LEVELS_8], ids=["16 bit", "8 bit"])
+def test_level_that_is_called_transparent_is_padding(levels: Any) -> None:
+    white = np.iinfo(levels.dtype).max
+    framed = np.pad(np.minimum(levels, white - 1), 9, constant_values=white)
+
+    read = read_radiograph(png_bytes(framed, transparency=int(white)))
+
+    assert np.array_equal(read.padding, framed == white)  # type: ignore[arg-type] # None is unequal
+    assert not read.grey[framed == white].any()
+    assert {caution.code for caution in read.cautions} == {"NO_METADATA", "TRANSPARENT_PIXELS"}
+
+
 def test_exif_orientation_is_followed_and_warned() -> None:
     read = read_radiograph(jpeg_bytes(LEVELS_8, exif=EXIF_TURNED))
 
