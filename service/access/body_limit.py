@@ -17,29 +17,20 @@ TOO_SLOW: Final = 408
 class BoundedBody:
     """Stands between the server and a route.
 
-    The framework passes an `HTTPException` on and turns any other error of a body into 400.
+    The framework passes an `HTTPException` on and turns any other error of a body into 400. Nothing
+    is refused before a route asks for the body: where none does, it is the path that is wrong.
     """
 
-    def __init__(self, receive: Receive, *, most_bytes: int | None, seconds: float) -> None:
+    def __init__(
+        self, receive: Receive, headers: Headers, *, most_bytes: int | None, seconds: float
+    ) -> None:
         self._receive = receive
+        self._headers = headers
+        self._is_asked = False
         self._most_bytes = most_bytes
         self._ends_at = asyncio.get_running_loop().time() + seconds
         self._bytes = 0
         self._is_over = False
-
-    def check_promise(self, headers: Headers) -> None:
-        """Refuse by Content-Length, before a byte is read; what is no number is for the route.
-
-        Raises
-        ------
-        HTTPException
-            413.
-        """
-        digits = headers.get("content-length", "0").lstrip("0")
-        if self._most_bytes is None or not (digits.isascii() and digits.isdigit()):
-            return
-        if len(digits) > MOST_DIGITS or int(digits) > self._most_bytes:
-            raise HTTPException(TOO_LARGE)
 
     async def receive(self) -> Message:
         """The next part.
@@ -51,6 +42,9 @@ class BoundedBody:
         """
         if self._is_over:
             return await self._receive()  # the route waits for the caller to leave
+        if not self._is_asked:
+            self._is_asked = True
+            self._check_promise()
         try:
             async with asyncio.timeout_at(self._ends_at):
                 message = await self._receive()
@@ -59,7 +53,7 @@ class BoundedBody:
         self._is_over = not message.get("more_body", False)
         self._bytes += len(message.get("body", b""))
         if self._most_bytes is not None and self._bytes > self._most_bytes:
-            raise HTTPException(TOO_LARGE)
+            raise self._too_large()
         return message
 
     async def read(self) -> bytes:
@@ -70,6 +64,17 @@ class BoundedBody:
         body = b"".join(parts)
         self._receive = _Once(body, self._receive)
         return body
+
+    def _check_promise(self) -> None:
+        """Refuse by Content-Length, before a byte is read; what is no number is for the route."""
+        digits = self._headers.get("content-length", "0").lstrip("0")
+        if self._most_bytes is None or not (digits.isascii() and digits.isdigit()):
+            return
+        if len(digits) > MOST_DIGITS or int(digits) > self._most_bytes:
+            raise self._too_large()
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(TOO_LARGE, f"more than the {self._most_bytes} bytes accepted here")
 
 
 class _Once:

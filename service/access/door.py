@@ -102,9 +102,7 @@ class Door:
     ) -> BoundedBody:
         is_upload = scope["path"] in UPLOADS
         most_bytes = caller.max_body_bytes if is_upload else MOST_FORM_BYTES
-        body = BoundedBody(receive, most_bytes=most_bytes, seconds=self._body_seconds)
-        body.check_promise(headers)
-        return body
+        return BoundedBody(receive, headers, most_bytes=most_bytes, seconds=self._body_seconds)
 
     async def _check_intent(
         self, scope: Scope, headers: Headers, caller: Caller, body: BoundedBody

@@ -72,6 +72,7 @@ DOOR: Final = (
 )  # fmt: skip
 """What every route but the open ones may answer, before it sees the request."""
 
+NOT_FOUND_DETAIL: Final = "nothing is at this path; paths are exact and end without a slash"
 INTERNAL_DETAIL: Final = "the service failed; the request id finds the log line"
 
 
@@ -110,10 +111,17 @@ def problem_of(error: Exception) -> tuple[str, str, str | None]:
         status = HTTPStatus(error.status_code)
         code = BODY_STATUS.get(status, status.name)
         code = code if code in STATUS else InvalidRequest.code
-        return code, status.phrase, None
+        return code, _detail_of(error, status), None
     if isinstance(error, CxrError) and error.code in STATUS:
         return error.code, str(error), error.reason if isinstance(error, NotEvaluated) else None
     return INTERNAL, INTERNAL_DETAIL, None
+
+
+def _detail_of(error: HTTPException, status: HTTPStatus) -> str:
+    """Of what is ours the very words; of the framework's only the status, for it may quote."""
+    if status is HTTPStatus.NOT_FOUND:
+        return NOT_FOUND_DETAIL
+    return error.detail if status in BODY_STATUS else status.phrase
 
 
 def answer_problem(request: Request, error: Exception) -> Response:

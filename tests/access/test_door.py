@@ -153,6 +153,7 @@ async def test_form_of_a_page_is_bounded(
     )  # fmt: skip
 
     assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
+    assert "65536" in answer.json()["detail"]
 
 
 async def test_damaged_keys_file_refuses_all_and_says_so(

@@ -221,6 +221,28 @@ async def test_absurd_content_length_is_too_large(service: OpenApp, digits: str)
     assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/predict/", (404, "NOT_FOUND")),
+        ("/predictions", (404, "NOT_FOUND")),
+        ("/healthz", (405, "METHOD_NOT_ALLOWED")),
+    ],
+)
+async def test_wrong_path_is_told_before_the_size_of_the_file(
+    service: OpenApp, path: str, expected: tuple[int, str]
+) -> None:
+    answer = await service.client.post(path, content=bytes(100_000))
+
+    assert (answer.status_code, answer.json()["code"]) == expected
+
+
+async def test_answer_to_a_slash_too_many_says_so(service: OpenApp) -> None:
+    answer = await service.client.post("/predict/", content=png_bytes())
+
+    assert "without a slash" in answer.json()["detail"]
+
+
 async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
