@@ -17,13 +17,21 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from service.core.errors import UnsupportedPixelFormat
+
 START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN = 0xD8, 0xD9, 0xDA
 PROGRESSIVE: Final = 0xC2
 FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-"""Markers of a frame header; 0xF7 is of JPEG-LS."""
+"""Markers of a frame header."""
+
+LOSSLESS: Final = 0xC3
+JPEG_LS: Final = 0xF7
+HUFFMAN: Final = frozenset((0xC0, 0xC1, PROGRESSIVE, LOSSLESS))
+"""What can be checked for wholeness: neither arithmetic coding nor hierarchical frames."""
 
 BLOCK_PX = 8
 COEFFICIENTS = 64
+SAMPLE_BITS = 8
 UNSENT = 14
 """Above any position of a bit (T.81 table B.3)."""
 
@@ -41,6 +49,35 @@ _MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])")
 Samples = NDArray[np.uint8 | np.uint16]
 
 
+def check_process(codestream: bytes) -> int:
+    """Refuse by the frame header what no reader of JPEG pictures here decodes.
+
+    Returns
+    -------
+    Marker of the frame header, 0 where none is found.
+
+    Raises
+    ------
+    UnsupportedPixelFormat
+        JPEG-LS, arithmetic coding, hierarchical frames, or other than 8 bits.
+    """
+    for marker, segment, _ in _segments(codestream):
+        if marker in FRAMES:
+            _check_frame(marker, segment)
+            return marker
+    return 0
+
+
+def _check_frame(marker: int, frame: bytes) -> None:
+    advice = "expected JPEG of 8 bits; a DICOM file may hold it"
+    if marker == JPEG_LS:
+        raise UnsupportedPixelFormat(f"JPEG-LS; {advice}")
+    if marker not in HUFFMAN:
+        raise UnsupportedPixelFormat("arithmetic or hierarchical JPEG; expected Huffman codes")
+    if frame and frame[0] != SAMPLE_BITS:
+        raise UnsupportedPixelFormat(f"JPEG of {frame[0]} bits; {advice}")
+
+
 def ends_early(codestream: bytes, samples: Samples) -> bool:
     """Decode once more with something behind each scan: only a scan that lacks blocks reads it.
 
@@ -48,7 +85,7 @@ def ends_early(codestream: bytes, samples: Samples) -> bool:
     ----------
     samples
         (H, W) or (H, W, C), what the codestream decodes to. Only where their last block is flat
-        can a sequential scan lack blocks, so that most pictures cost nothing.
+        can a sequential scan of blocks lack some, so that most pictures cost nothing.
     """
     top, left = ((side - 1) // BLOCK_PX * BLOCK_PX for side in samples.shape[:2])
     has_detail = bool(np.ptp(samples[top:, left:], axis=(0, 1)).any())
@@ -62,7 +99,8 @@ def ends_early(codestream: bytes, samples: Samples) -> bool:
             process, sent = marker, _Sent(segment)
         elif is_scan:
             sent.note(segment, is_progressive=process == PROGRESSIVE)
-            if has_detail and process != PROGRESSIVE and sent.is_complete():
+            is_sequential = process not in (PROGRESSIVE, LOSSLESS)
+            if has_detail and is_sequential and sent.is_complete():
                 return False
     return not sent.is_complete() or _reads_on(codestream, ends)
 

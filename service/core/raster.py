@@ -18,7 +18,7 @@ from service.core.errors import (
     UnsupportedPixelFormat,
 )
 from service.core.grey import FULL_8_BIT, check_size, grey_from_colour, widen
-from service.core.jpeg import ends_early
+from service.core.jpeg import LOSSLESS, check_process, ends_early
 from service.core.png import Levels, decode_plain, holds_all_rows
 from service.core.png_layers import decode_wide_layers, has_wide_layers
 from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
@@ -52,13 +52,14 @@ def read_raster(
     NotEvaluated
         More than one frame (`MULTI_FRAME`).
     UnsupportedPixelFormat
-        Colour content, CMYK, 1 bit or floating point.
+        Colour content, CMYK, other than 8 or 16 bits, a variant that nobody can read safely.
     DamagedFile
         Broken or truncated data.
     """
     plain = decode_plain(body, max_pixels=max_pixels, min_side_px=min_side_px)
     if plain is not None:
         return Radiograph(_full_scale(plain), FileFormat.PNG, cautions=(NO_METADATA,))
+    is_lossy = file_format is FileFormat.JPEG and check_process(body) != LOSSLESS
     image = _open(body, file_format)
     check_size(image.height, image.width, max_pixels=max_pixels, min_side_px=min_side_px)
     if getattr(image, "n_frames", 1) > 1:
@@ -73,7 +74,7 @@ def read_raster(
         grey = _turn(grey, orientation)
         padding = None if padding is None else _turn(padding, orientation)
         cautions += (Caution("ROTATED_BY_EXIF", "turned upright as its EXIF orientation asks"),)
-    if file_format is FileFormat.JPEG:
+    if is_lossy:
         cautions += (Caution("LOSSY_COMPRESSION", "JPEG: detail was lost before it arrived"),)
     return Radiograph(grey, file_format, padding, cautions=(NO_METADATA, *cautions))
 

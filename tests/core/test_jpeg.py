@@ -1,9 +1,10 @@
 """A JPEG that lacks blocks is damage, whatever libjpeg paints in their place."""
 
+import imagecodecs
 import numpy as np
 import pytest
 
-from service.core.errors import DamagedFile
+from service.core.errors import DamagedFile, UnsupportedPixelFormat
 from service.core.intake import read_radiograph
 from tests.support.radiographs import chest_levels, jpeg_bytes
 
@@ -15,8 +16,17 @@ PICTURES = {
     "grey": jpeg_bytes(LEVELS_8, progressive=True),
     "RGB": jpeg_bytes(GREY_RGB, progressive=True),
     "restart intervals": jpeg_bytes(LEVELS_8, progressive=True, restart_marker_blocks=5),
+    "lossless": bytes(imagecodecs.jpeg8_encode(LEVELS_8, lossless=True, bitspersample=8)),
     "sequential with restart intervals": jpeg_bytes(LEVELS_8, restart_marker_blocks=5),
 }
+
+
+LEVELS_12 = chest_levels(75, 85)
+
+
+def with_process(marker: int) -> bytes:
+    """A JPEG whose frame header names another process."""
+    return jpeg_bytes(LEVELS_8).replace(b"\xff\xc0", bytes((0xFF, marker)))
 
 
 def cut(body: bytes, share: float) -> bytes:
@@ -79,3 +89,27 @@ def test_cut_that_spares_half_of_the_last_row_of_blocks_is_noticed() -> None:
 
     with pytest.raises(DamagedFile, match="jpeg data"):
         read_radiograph(body[:last_row] + END)
+
+
+def test_lossless_picture_is_exact_and_not_called_lossy() -> None:
+    read = read_radiograph(PICTURES["lossless"])
+
+    np.testing.assert_array_equal(read.grey, LEVELS_8.astype(np.uint16) * 257)
+    assert {caution.code for caution in read.cautions} == {"NO_METADATA"}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (imagecodecs.jpeg8_encode(LEVELS_12, bitspersample=12), "12 bits"),
+        (imagecodecs.jpeg8_encode(LEVELS_12, lossless=True, bitspersample=16), "16 bits"),
+        (imagecodecs.jpegls_encode(LEVELS_12), "JPEG-LS"),
+        (imagecodecs.jpegls_encode(LEVELS_8), "JPEG-LS"),
+        (with_process(0xC9), "arithmetic"),
+        (with_process(0xC5), "hierarchical"),
+    ],
+    ids=["12 bit", "lossless, 16 bit", "JPEG-LS, 12 bit", "JPEG-LS", "arithmetic", "hierarchical"],
+)
+def test_sound_jpeg_that_is_not_read_here_is_not_called_damaged(body: bytes, said: str) -> None:
+    with pytest.raises(UnsupportedPixelFormat, match=said):
+        read_radiograph(body)
