@@ -9,9 +9,10 @@ is not plain, or is damaged in any way, is left to Pillow and its checks.
 
 References
 ----------
-PNG specification (W3C, third edition), 5.3 chunk layout, 8.1 interlaced passes, 11.2 IHDR and IDAT.
+PNG specification (W3C, third edition), 5.3 and 5.4 chunks, 8.1 interlaced passes, 11.2 IHDR, IDAT.
 """
 
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from service.core.errors import DamagedFile, UnsupportedPixelFormat
 from service.core.png_stored import store_rows
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -47,6 +49,8 @@ PIECE_BYTES = 1 << 16
 
 PLAIN_CHUNKS = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"sBIT", b"bKGD", b"gAMA"))
 """Those that leave pixels as they are."""
+
+CRITICAL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
 
 MOST_CHUNKS = 100_000
 
@@ -139,10 +143,38 @@ def _inflated_bytes(body: bytes, enough: int) -> int:
     return count
 
 
+def check_header(body: bytes) -> None:
+    """Refuse, before anything is decoded, what no decoder may guess at.
+
+    Raises
+    ------
+    UnsupportedPixelFormat
+        Fewer than 8 bits a sample; a critical chunk that the standard does not know (PNG 5.4).
+    DamagedFile
+        The header is not the first chunk.
+    """
+    for kind, _, _ in itertools.islice(_chunks(body), MOST_CHUNKS):
+        if kind.isalpha() and kind[:1].isupper() and kind not in CRITICAL_CHUNKS:
+            raise UnsupportedPixelFormat("PNG with a critical chunk that is not of the standard")
+        if kind == b"IEND":
+            break
+    if body[SIGNATURE_BYTES + 4 : 16] != b"IHDR" or len(body) < HEADER_END:
+        raise DamagedFile("the png header cannot be read")
+    depth = body[24]
+    if depth in (1, 2, 4):
+        raise UnsupportedPixelFormat(f"PNG of {depth} bits a sample; expected 8 or 16")
+
+
 def _pixel_chunks(body: bytes) -> Iterator[bytes]:
+    for kind, start, end in _chunks(body):
+        if kind == b"IDAT":
+            yield body[start:end]
+
+
+def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, and where the content of each begins and ends."""
     start = SIGNATURE_BYTES
     while start + CHUNK_OVERHEAD_BYTES <= len(body):
-        (length,) = struct.unpack_from(">I", body, start)
-        if body[start + 4 : start + 8] == b"IDAT":
-            yield body[start + 8 : start + 8 + length]
+        length, kind = struct.unpack_from(">I4s", body, start)
+        yield kind, start + 8, start + 8 + length
         start += CHUNK_OVERHEAD_BYTES + length

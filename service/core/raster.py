@@ -19,7 +19,7 @@ from service.core.errors import (
 )
 from service.core.grey import FULL_8_BIT, check_size, grey_from_colour, widen
 from service.core.jpeg import LOSSLESS, check_process, ends_early
-from service.core.png import Levels, decode_plain, holds_all_rows
+from service.core.png import Levels, check_header, decode_plain, holds_all_rows
 from service.core.png_layers import decode_wide_layers, has_wide_layers
 from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
 
@@ -59,6 +59,8 @@ def read_raster(
     plain = decode_plain(body, max_pixels=max_pixels, min_side_px=min_side_px)
     if plain is not None:
         return Radiograph(_full_scale(plain), FileFormat.PNG, cautions=(NO_METADATA,))
+    if file_format is FileFormat.PNG:
+        check_header(body)
     is_lossy = file_format is FileFormat.JPEG and check_process(body) != LOSSLESS
     image = _open(body, file_format)
     check_size(image.height, image.width, max_pixels=max_pixels, min_side_px=min_side_px)

@@ -19,6 +19,7 @@ SQUARE_TURNED = np.rot90(np.pad(LEVELS_16, ((0, 0), (8, 8)), mode="edge"))[:, 8:
 UPSIDE_DOWN = np.ascontiguousarray(LEVELS_8[::-1, ::-1])
 EXIF_TURNED_HALF = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0\0\0\0\0"
 MAGIC = b"\x89PNG\r\n\x1a\n"
+WHOLE = png_bytes(LEVELS_8)
 
 
 def chunk(kind: bytes, payload: bytes) -> bytes:
@@ -32,6 +33,18 @@ def raw_png(width: int, height: int, lines: bytes, *, interlaced: bool = False) 
     header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, int(interlaced))
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
     return MAGIC + b"".join(chunk(kind, payload) for kind, payload in parts)
+
+
+def few_bits(depth: int, *, colour: int = 0) -> bytes:
+    """The exposure in the highest bits of each level, as grey or as places in a palette."""
+    levels = LEVELS_8 >> np.uint8(8 - depth)
+    bits = np.unpackbits(levels[..., None], axis=2)[..., 8 - depth :]
+    lines = np.packbits(bits.reshape(96, -1), axis=1)
+    header = struct.pack(">IIBBBBB", 80, 96, depth, colour, 0, 0, 0)
+    palette = b"".join(bytes([255 * grey // (2**depth - 1)] * 3) for grey in range(2**depth))
+    pixels = zlib.compress(b"".join(b"\0" + line.tobytes() for line in lines))
+    parts = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", pixels), (b"IEND", b""))
+    return MAGIC + b"".join(chunk(*part) for part in parts if colour == 3 or part[0] != b"PLTE")
 
 
 def adam7_lines() -> bytes:
@@ -77,6 +90,25 @@ RASTER: dict[str, Case] = {
         EVALUATED, png_bytes(SQUARE_TURNED), NO_TAGS, "ORIENTATION_SUSPECT", likeness=-1.0
     ),
     "PNG, 1 bit": upload("UNSUPPORTED_PIXEL_FORMAT", picture_bytes(PICTURE.convert("1"), "PNG")),
+    "PNG, palette of 1 bit": upload("UNSUPPORTED_PIXEL_FORMAT", few_bits(1, colour=3)),
+    "PNG, palette of 4 bits": upload("UNSUPPORTED_PIXEL_FORMAT", few_bits(4, colour=3)),
+    "PNG, 2 bits": upload("UNSUPPORTED_PIXEL_FORMAT", few_bits(2)),
+    "PNG, 4 bits": upload("UNSUPPORTED_PIXEL_FORMAT", few_bits(4)),
+    "PNG, unknown critical chunk": upload(
+        "UNSUPPORTED_PIXEL_FORMAT", WHOLE[:33] + chunk(b"ABCD", b"x") + WHOLE[33:]
+    ),
+    "PNG, unknown critical chunk behind the pixels": upload(
+        "UNSUPPORTED_PIXEL_FORMAT", WHOLE[:-12] + chunk(b"ABCD", b"x") + WHOLE[-12:]
+    ),
+    "PNG of Apple's own": upload(
+        "UNSUPPORTED_PIXEL_FORMAT", MAGIC + chunk(b"CgBI", bytes(4)) + WHOLE[8:]
+    ),
+    "PNG, unknown ancillary chunk": upload(
+        EVALUATED, WHOLE[:33] + chunk(b"abCd", b"x") + WHOLE[33:], NO_TAGS
+    ),
+    "PNG whose header comes late": upload(
+        "DAMAGED_FILE", MAGIC + chunk(b"tEXt", b"a\0b") + WHOLE[8:]
+    ),
     "PNG, coloured": upload("UNSUPPORTED_PIXEL_FORMAT", png_bytes(COLOURED)),
     "PNG, animated": upload(
         "MULTI_FRAME",
