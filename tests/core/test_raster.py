@@ -154,6 +154,21 @@ def test_animated_png_is_not_evaluated() -> None:
     assert refused.value.reason == "MULTI_FRAME"
 
 
+@pytest.mark.parametrize("body", [png_bytes(GREY_RGB), jpeg_bytes(LEVELS_8)])
+def test_no_limit_of_pillow_counts(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", LEVELS.size // 3)
+
+    assert read_radiograph(body).grey.shape == (96, 80)
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 9, 300])
+def test_picture_that_is_not_turned_is_not_called_so(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+
+    assert codes(picture_bytes(PICTURE, "PNG", exif=exif)) == {"NO_METADATA"}
+
+
 def test_png_bomb_is_refused_by_its_header() -> None:
     def chunk(kind: bytes, payload: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + payload))
