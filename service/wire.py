@@ -21,6 +21,10 @@ class HeadTooLarge(Exception):
     """Raised inside the parser, which then refuses the request."""
 
 
+class HostUnclear(Exception):
+    """Raised inside the parser: no Host, or more than one (RFC 9112, 3.2)."""
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
@@ -67,6 +71,9 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is over; the body has a time of its own."""
         self._unfinished_bytes = 0
+        hosts = [name for name, _ in self.headers].count(b"host")
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            raise HostUnclear
         self._wait(self.body_seconds)
         super().on_headers_complete()
 

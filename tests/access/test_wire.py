@@ -201,6 +201,27 @@ async def test_what_never_becomes_complete_is_not_kept_for_ever(begun: bytes) ->
 
 
 @pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nX: y\r\n\r\n", b"HTTP/1.1 400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHOST: y\r\n\r\n", b"HTTP/1.1 400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", b"HTTP/1.1 400"),
+        (b"GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n", b"HTTP/1.1 400"),
+        (b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.1 200"),
+        (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b"HTTP/1.1 200"),
+    ],
+    ids=["none", "two", "twice the same", "two of HTTP/1.0", "none of HTTP/1.0", "empty"],
+)
+async def test_request_names_one_host(head: bytes, status: bytes) -> None:
+    call = Call()
+
+    call.http.data_received(head)
+    await call.settle()
+
+    assert call.wire.sent.startswith(status)
+
+
+@pytest.mark.parametrize(
     "smuggled",
     [
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcd",
