@@ -1,0 +1,67 @@
+"""Requests that a client, a proxy or a load balancer gets wrong, or does its own way."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.apps import OpenApp, open_app, tiny_settings
+from tests.support.radiographs import png_bytes
+
+
+@pytest.fixture
+async def service(tiny_store: Path, tmp_path: Path) -> AsyncIterator[OpenApp]:
+    async with open_app(tiny_settings(tiny_store, tmp_path)) as opened:
+        yield opened
+
+
+async def test_endless_boundary_is_a_malformed_form(service: OpenApp) -> None:
+    kind = f"multipart/form-data; boundary={'b' * 300}"
+
+    answer = await service.client.post("/predict", content=b"x", headers={"Content-Type": kind})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("digits", ["0" * 5000 + "9" * 40, "9" * 5000])
+async def test_absurd_content_length_is_too_large(service: OpenApp, digits: str) -> None:
+    answer = await service.client.post(
+        "/predict", content=_nothing(), headers={"Content-Length": digits}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/predict/", (404, "NOT_FOUND")),
+        ("/predictions", (404, "NOT_FOUND")),
+        ("/healthz", (405, "METHOD_NOT_ALLOWED")),
+    ],
+)
+async def test_wrong_path_is_told_before_the_size_of_the_file(
+    service: OpenApp, path: str, expected: tuple[int, str]
+) -> None:
+    answer = await service.client.post(path, content=bytes(100_000))
+
+    assert (answer.status_code, answer.json()["code"]) == expected
+
+
+async def test_answer_to_a_slash_too_many_says_so(service: OpenApp) -> None:
+    answer = await service.client.post("/predict/", content=png_bytes())
+
+    assert "without a slash" in answer.json()["detail"]
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
+async def test_wrong_path_is_never_sent_to_the_host_that_the_caller_claims(
+    service: OpenApp,
+) -> None:
+    answer = await service.client.get("/healthz/", headers={"Host": "elsewhere.example"})
+
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
