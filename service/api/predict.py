@@ -179,7 +179,8 @@ async def case_of(
             request,
             place,
             max_bytes=runtime.limits.max_body_bytes,
-            seconds=min(limit, runtime.body_seconds),
+            seconds=runtime.body_seconds,
+            deadline_seconds=limit,
         )
         case = Case(
             id=new_id(),

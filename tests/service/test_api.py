@@ -137,12 +137,21 @@ async def test_client_that_leaves_is_counted_and_frees_its_place(
     assert service.runtime.admission.requests == 0
 
 
+async def never_ending() -> AsyncIterator[bytes]:
+    yield b"\x89PNG"
+    await asyncio.Event().wait()
+
+
+async def test_deadline_that_passes_during_the_upload_is_told_as_such(service: OpenApp) -> None:
+    response = await service.client.post(
+        "/predict", content=never_ending(), headers={"X-Deadline-Ms": "50"}
+    )
+
+    assert (response.status_code, response.json()["code"]) == (503, "DEADLINE_EXCEEDED")
+
+
 async def test_upload_that_never_ends_is_given_up(tiny_store: Path, tmp_path: Path) -> None:
     settings = tiny_settings(tiny_store, tmp_path, intake=IntakeSettings(body_seconds=0.05))
-
-    async def never_ending() -> AsyncIterator[bytes]:
-        yield b"\x89PNG"
-        await asyncio.Event().wait()
 
     async with open_app(settings) as opened:
         response = await opened.client.post("/predict", content=never_ending())
