@@ -16,6 +16,7 @@ from service.api.problems import DOOR, ShadowMode, documented
 from service.api.schemas import Answer, ShadowAnswer
 from service.api.uploads import FIELD, read_upload
 from service.case import Case
+from service.core.errors import InvalidRequest
 from service.core.findings import Finding
 from service.record import Mode, new_id
 from service.runtime import Runtime
@@ -25,10 +26,12 @@ router = APIRouter(tags=["radiographs"])
 
 T = TypeVar("T")
 MAX_DEADLINE_MS = 3_600_000
+DEADLINE_HEADER: Final = "X-Deadline-Ms"
+PRIORITY_HEADER: Final = "X-Priority"
 DeadlineMs = Annotated[
     int | None,
     Header(
-        alias="X-Deadline-Ms", ge=1, le=MAX_DEADLINE_MS,
+        alias=DEADLINE_HEADER, ge=1, le=MAX_DEADLINE_MS,
         description="Milliseconds after which the answer is of no use any more.",
     ),
 ]  # fmt: skip
@@ -37,7 +40,7 @@ ROUTINE: Final = "routine"
 UploadPriority = Annotated[
     Literal["stat", "routine"],
     Header(
-        alias="X-Priority",
+        alias=PRIORITY_HEADER,
         description="`stat` goes before `routine` wherever several wait; it changes no result.",
     ),
 ]
@@ -170,6 +173,7 @@ async def case_of(
     request: Request, runtime: Runtime, deadline_ms: int | None, upload_priority: str = ROUTINE
 ) -> AsyncIterator[Case]:
     """Hold a place for one upload, read it, and tell the log line how it went."""
+    check_agreement(request)
     loop = asyncio.get_running_loop()
     limit = runtime.deadline_seconds if deadline_ms is None else deadline_ms / 1000
     started, received_at = loop.time(), datetime.now(UTC)
@@ -197,6 +201,18 @@ async def case_of(
         finally:
             told = case.facts(tells_results=runtime.mode is not Mode.SHADOW)
             request.state.story.update(told)
+
+
+def check_agreement(request: Request) -> None:
+    """Refuse two headers that contradict each other: which of them was meant nobody knows.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    for name in (PRIORITY_HEADER, DEADLINE_HEADER):
+        if len(set(request.headers.getlist(name))) > 1:
+            raise InvalidRequest(f"several {name} headers that contradict each other; expected one")
 
 
 def caller_of(request: Request) -> str:

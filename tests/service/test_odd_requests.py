@@ -15,6 +15,28 @@ async def service(tiny_store: Path, tmp_path: Path) -> AsyncIterator[OpenApp]:
         yield opened
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("X-Priority", "stat"), ("X-Priority", "routine")],
+        [("X-Deadline-Ms", "20000"), ("X-Deadline-Ms", "30000")],
+    ],
+)
+async def test_headers_that_contradict_each_other_are_refused(
+    service: OpenApp, headers: list[tuple[str, str]]
+) -> None:
+    answer = await service.client.post("/predict", content=png_bytes(), headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+    assert headers[0][0] in answer.json()["detail"]
+
+
+async def test_header_that_is_said_twice_is_one(service: OpenApp) -> None:
+    headers = [("X-Priority", "stat"), ("X-Priority", "stat")]
+
+    assert (await service.client.post("/predict", content=png_bytes(), headers=headers)).is_success
+
+
 async def test_endless_boundary_is_a_malformed_form(service: OpenApp) -> None:
     kind = f"multipart/form-data; boundary={'b' * 300}"
 
