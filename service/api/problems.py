@@ -15,6 +15,7 @@ from service.core.errors import (
     CxrError,
     InvalidRequest,
     NotEvaluated,
+    UnknownFormat,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -88,6 +89,10 @@ class UploadTimeout(CxrError):
     code = "UPLOAD_TIMEOUT"
 
 
+class CodedUpload(UnknownFormat):
+    """The body comes in a content coding; only as it is would the limits on it hold."""
+
+
 class Problem(BaseModel):
     """Problem details (RFC 9457) with a stable code."""
 
@@ -141,7 +146,7 @@ def answer_problem(request: Request, error: Exception) -> Response:
     return JSONResponse(
         body.model_dump(exclude_none=True),
         status,
-        headers=retry_after(error) | _allow(error) | _challenge(status),
+        headers=retry_after(error) | _allow(error) | _challenge(status) | _accept(error),
         media_type=MEDIA_TYPE,
     )
 
@@ -192,3 +197,8 @@ def _challenge(status: HTTPStatus) -> dict[str, str]:
 def _allow(error: Exception) -> dict[str, str]:
     """405 must name the methods that are there (RFC 9110)."""
     return dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+
+
+def _accept(error: Exception) -> dict[str, str]:
+    """415 for a content coding names those that are read (RFC 9110, 12.5.3)."""
+    return {"Accept-Encoding": "identity"} if isinstance(error, CodedUpload) else {}

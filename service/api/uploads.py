@@ -11,12 +11,15 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from service.admission import Place
-from service.api.problems import UploadTimeout
+from service.api.problems import CodedUpload, UploadTimeout
 from service.core.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest
 
 FIELD = "file"
 ENVELOPE_BYTES = 16_384
 """Room for the boundary and headers of a multipart body around its one file."""
+
+CODINGS = frozenset(("gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"))
+"""Those of IANA's list that a client may send; no other words of a header are repeated."""
 
 MOST_DIGITS = 18
 """Of a Content-Length; Python refuses to read numbers of thousands of digits."""
@@ -31,6 +34,8 @@ async def read_upload(
     ------
     BodyTooLarge
         By its Content-Length before a byte is read, or as soon as the limit is passed.
+    CodedUpload
+        By its Content-Encoding.
     InvalidRequest
         A multipart body that is not exactly one part named `file`.
     UploadTimeout
@@ -40,6 +45,7 @@ async def read_upload(
     QueueFull
         No memory is free for it.
     """
+    _check_coding(request)
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     is_multipart = kind == b"multipart/form-data"
     limit = max_bytes + ENVELOPE_BYTES if is_multipart else max_bytes
@@ -56,6 +62,14 @@ async def read_upload(
                 f"the upload did not arrive within its deadline of {deadline_seconds:g} seconds"
             ) from error
         raise UploadTimeout(f"the upload did not arrive within {seconds:g} seconds") from error
+
+
+def _check_coding(request: Request) -> None:
+    codings = ",".join(request.headers.getlist("content-encoding")).lower()
+    names = {name.strip() for name in codings.split(",")} - {"", "identity"}
+    if names:
+        told = ", ".join(sorted(names & CODINGS)) or "a coding"
+        raise CodedUpload(f"Content-Encoding: {told}; expected the file as it is, without one")
 
 
 def _promised_bytes(request: Request, limit: int) -> int:

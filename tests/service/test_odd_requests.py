@@ -1,12 +1,13 @@
 """Requests that a client, a proxy or a load balancer gets wrong, or does its own way."""
 
+import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.apps import OpenApp, open_app, tiny_settings
-from tests.support.radiographs import png_bytes
+from tests.support.radiographs import dicom_bytes, png_bytes
 
 
 @pytest.fixture
@@ -33,6 +34,25 @@ async def test_headers_that_contradict_each_other_are_refused(
 
 async def test_header_that_is_said_twice_is_one(service: OpenApp) -> None:
     headers = [("X-Priority", "stat"), ("X-Priority", "stat")]
+
+    assert (await service.client.post("/predict", content=png_bytes(), headers=headers)).is_success
+
+
+@pytest.mark.parametrize(("coding", "told"), [("gzip", "gzip"), ("x-own", "a coding")])
+async def test_content_coding_is_refused_by_name(service: OpenApp, coding: str, told: str) -> None:
+    headers = {"Content-Encoding": coding, "Content-Type": "application/dicom"}
+
+    answer = await service.client.post(
+        "/predict", content=gzip.compress(dicom_bytes()), headers=headers
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "UNKNOWN_FORMAT")
+    assert f"Content-Encoding: {told};" in answer.json()["detail"]
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+async def test_identity_is_no_coding(service: OpenApp) -> None:
+    headers = {"Content-Encoding": "identity"}
 
     assert (await service.client.post("/predict", content=png_bytes(), headers=headers)).is_success
 
