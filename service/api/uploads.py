@@ -49,10 +49,10 @@ async def read_upload(
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     is_multipart = kind == b"multipart/form-data"
     limit = max_bytes + ENVELOPE_BYTES if is_multipart else max_bytes
-    place.reserve(_promised_bytes(request, limit))
+    place.reserve(_promised_bytes(request, limit, max_bytes))
     try:
         async with asyncio.timeout(min(seconds, deadline_seconds)):
-            chunks = _bounded(request, place, limit)
+            chunks = _bounded(request, place, limit, max_bytes)
             if is_multipart:
                 return await _read_multipart(chunks, options.get(b"boundary", b""))
             return await _read_raw(chunks)
@@ -72,22 +72,24 @@ def _check_coding(request: Request) -> None:
         raise CodedUpload(f"Content-Encoding: {told}; expected the file as it is, without one")
 
 
-def _promised_bytes(request: Request, limit: int) -> int:
+def _promised_bytes(request: Request, limit: int, max_bytes: int) -> int:
     stated = request.headers.get("content-length", "0")
     if not (stated.isascii() and stated.isdigit()):
         raise InvalidRequest("Content-Length is not a number of bytes")
     digits = stated.lstrip("0")
     if len(digits) > MOST_DIGITS or int(digits or "0") > limit:
-        raise BodyTooLarge(f"more bytes announced than the {limit} that are accepted")
+        raise BodyTooLarge(f"more bytes announced than the {max_bytes} that a file may have")
     return int(digits or "0")
 
 
-async def _bounded(request: Request, place: Place, limit: int) -> AsyncIterator[bytes]:
+async def _bounded(
+    request: Request, place: Place, limit: int, max_bytes: int
+) -> AsyncIterator[bytes]:
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
         if received > limit:
-            raise BodyTooLarge(f"more than {limit} bytes; at most as many are accepted")
+            raise BodyTooLarge(f"more bytes than the {max_bytes} that a file may have")
         place.reserve(received)
         yield chunk
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.settings import IntakeSettings
 from tests.support.apps import OpenApp, open_app, tiny_settings
 from tests.support.radiographs import dicom_bytes, png_bytes
 
@@ -55,6 +56,27 @@ async def test_identity_is_no_coding(service: OpenApp) -> None:
     headers = {"Content-Encoding": "identity"}
 
     assert (await service.client.post("/predict", content=png_bytes(), headers=headers)).is_success
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_form_that_is_too_large_is_told_the_limit_of_a_file(
+    tiny_store: Path, tmp_path: Path, is_announced: bool
+) -> None:
+    settings = tiny_settings(tiny_store, tmp_path, intake=IntakeSettings(max_body_bytes=2_000))
+    head = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield head
+        yield bytes(30_000)
+
+    async with open_app(settings) as opened:
+        answer = await opened.client.post(
+            "/predict", content=head + bytes(30_000) if is_announced else pieces(),
+            headers={"Content-Type": "multipart/form-data; boundary=x"},
+        )  # fmt: skip
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
+    assert "2000 that a file may have" in answer.json()["detail"]
 
 
 async def test_endless_boundary_is_a_malformed_form(service: OpenApp) -> None:
