@@ -1,5 +1,7 @@
 """GET /healthz, /readyz, /model and /metrics: what operations asks."""
 
+from typing import Final
+
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -18,8 +20,12 @@ from service.api.schemas import (
 
 router = APIRouter(tags=["status"])
 
+PROBED: Final = ["GET", "HEAD"]
+"""Load balancers probe by HEAD, which any resource has that can be read (RFC 9110, 9.1)."""
+
 
 @router.get("/healthz")
+@router.api_route("/healthz", methods=PROBED, include_in_schema=False)
 async def healthz() -> Health:
     """The process answers."""
     return Health()
@@ -30,6 +36,7 @@ async def healthz() -> Health:
     response_model=Readiness,
     responses={503: {"model": Readiness, "description": "Not now; the reasons are codes."}},
 )
+@router.api_route("/readyz", methods=PROBED, include_in_schema=False, response_model=None)
 async def readyz(runtime: OpenRuntime) -> Response:
     """Whether a radiograph would be answered now: model warm, queue not full, log writable."""
     reasons = runtime.unready_reasons()
@@ -38,6 +45,7 @@ async def readyz(runtime: OpenRuntime) -> Response:
 
 
 @router.get("/model", responses=documented(*DOOR))
+@router.api_route("/model", methods=PROBED, include_in_schema=False)
 async def model(runtime: OpenRuntime) -> ModelBody:
     """What serves, what it is for, and how well it was measured to work."""
     manifest, intended = runtime.manifest, runtime.manifest.intended_use
@@ -80,6 +88,7 @@ async def model(runtime: OpenRuntime) -> ModelBody:
 
 
 @router.get("/metrics", response_class=Response, responses=documented(*DOOR))
+@router.api_route("/metrics", methods=PROBED, include_in_schema=False, response_model=None)
 async def metrics(runtime: OpenRuntime) -> Response:
     """Prometheus text format."""
     return Response(runtime.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -79,6 +79,17 @@ async def test_form_that_is_too_large_is_told_the_limit_of_a_file(
     assert "2000 that a file may have" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/model", "/metrics"])
+async def test_what_can_be_read_can_be_probed_by_its_head(service: OpenApp, path: str) -> None:
+    head = await service.client.head(path)
+    body = await service.client.get(path)
+    wrong = await service.client.put(path)
+
+    assert (head.status_code, body.status_code, wrong.status_code) == (200, 200, 405)
+    assert head.headers["content-type"] == body.headers["content-type"]
+    assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
 async def test_endless_boundary_is_a_malformed_form(service: OpenApp) -> None:
     kind = f"multipart/form-data; boundary={'b' * 300}"
 
