@@ -20,6 +20,7 @@ from service.core.dicom_codestream import (
     SOF_JPEG_LS,
     SOF_LOSSLESS,
     Promise,
+    drop_fill,
     read_jpeg_2000,
     split_jpeg,
     unwrap_jpeg_2000,
@@ -107,7 +108,7 @@ def _decode_rle(frame: bytes, pixel_format: PixelFormat) -> NDArray[np.generic]:
 def _decode_jpeg(frame: bytes, pixel_format: PixelFormat) -> NDArray[np.generic]:
     _check_jpeg(frame, pixel_format, (SOF_BASELINE, SOF_EXTENDED))
     samples: Samples = _call(lambda: imagecodecs.jpeg8_decode(frame))
-    if _call(lambda: ends_early(frame, samples)):
+    if _call(lambda: ends_early(drop_fill(frame), samples)):
         raise PixelDataDamaged("the JPEG scan ends before the picture does")
     return samples
 

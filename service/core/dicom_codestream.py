@@ -30,7 +30,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class JpegParts:
-    """A JPEG or JPEG-LS codestream, taken apart at its first scan."""
+    """A JPEG or JPEG-LS codestream, taken apart at its first scan; `entropy` without fill bytes."""
 
     process: int
     promise: Promise
@@ -65,7 +65,14 @@ def split_jpeg(codestream: bytes) -> JpegParts:
     if end < offset:
         raise PixelDataDamaged("the JPEG codestream ends without its end-of-image marker")
     promise = _read_frame(frame)
-    return JpegParts(process, promise, tuple(tables), segment, codestream[offset:end])
+    entropy = codestream[offset:end].rstrip(b"\xff")
+    return JpegParts(process, promise, tuple(tables), segment, entropy)
+
+
+def drop_fill(codestream: bytes) -> bytes:
+    """Leave out the fill bytes that may precede the end-of-image marker (T.81 B.1.1.2)."""
+    end = max(codestream.rfind(END_OF_IMAGE), 0)
+    return codestream[:end].rstrip(b"\xff") + codestream[end:]
 
 
 def read_jpeg_2000(codestream: bytes) -> Promise:

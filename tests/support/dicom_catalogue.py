@@ -24,6 +24,7 @@ from pydicom.uid import (
 from tests.support.cases import LEVELS, Case, exact, same, warned
 from tests.support.dicom_damage import (
     behind,
+    filled,
     in_fragments,
     palette_tags,
     planes,
@@ -159,7 +160,15 @@ LOSSLESS: dict[str, Case] = {
     "RLE": exact(transfer_syntax=RLELossless),
     "JPEG Lossless SV1": exact(transfer_syntax=JPEGLosslessSV1),
     "JPEG Lossless, predictor 6": exact(transfer_syntax=JPEGLossless),
+    "JPEG Lossless, a fill byte before its end": exact(
+        transfer_syntax=JPEGLosslessSV1,
+        frame=filled(encode_frame(LEVELS, JPEGLosslessSV1, bits_stored=12)),
+    ),
     "JPEG-LS": exact(transfer_syntax=JPEGLSLossless),
+    "JPEG-LS, fill bytes before its end": exact(
+        transfer_syntax=JPEGLSLossless,
+        frame=filled(encode_frame(LEVELS, JPEGLSLossless, bits_stored=12), 2),
+    ),
     "JPEG 2000": exact(transfer_syntax=JPEG2000Lossless),
     "JPEG 2000 in four fragments": exact(
         transfer_syntax=JPEG2000Lossless, frame=FRAME, change=in_fragments(FRAME, 4)
@@ -187,6 +196,11 @@ LOSSY: dict[str, Case] = {
         bits_stored=8,
         transfer_syntax=JPEGBaseline8Bit,
         likeness=0.998,
+    ),
+    "JPEG Extended, fill bytes before its end": warned(
+        "LOSSY_COMPRESSION",
+        transfer_syntax=JPEGExtended12Bit,
+        frame=filled(encode_frame(LEVELS, JPEGExtended12Bit, bits_stored=12), 3),
     ),
     "lossy before it was sent": warned("LOSSY_COMPRESSION", tags={"LossyImageCompression": "01"}),
 }

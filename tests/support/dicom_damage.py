@@ -77,6 +77,11 @@ def shortened(frame: bytes, missing: int) -> bytes:
     return frame[: -missing - 2] + IMAGE_END
 
 
+def filled(frame: bytes, count: int = 1) -> bytes:
+    """A JPEG codestream with fill bytes before the marker that ends it, as DCMTK writes it."""
+    return frame[:-2] + b"\xff" * count + frame[-2:]
+
+
 def report(sop_class: UID, modality: str) -> Callable[[object], bytes]:
     """An object of a PACS that is no image."""
     dataset = Dataset()

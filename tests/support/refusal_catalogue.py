@@ -34,6 +34,7 @@ from tests.support.cases import LEVELS, Case, refused, upload
 from tests.support.dicom_catalogue import GREY_RGB, LEVELS_8
 from tests.support.dicom_damage import (
     cut,
+    filled,
     half,
     huge_jpeg_2000,
     nested,
@@ -223,6 +224,13 @@ DAMAGE: dict[str, Case] = {
         "PIXEL_DATA_DAMAGED",
         transfer_syntax=JPEGExtended12Bit,
         frame=frame_of(JPEGExtended12Bit, missing=400),
+    ),
+    "cut JPEG, its end marker put back behind fill bytes": refused(
+        "PIXEL_DATA_DAMAGED",
+        LEVELS_8,
+        bits_stored=8,
+        transfer_syntax=JPEGBaseline8Bit,
+        frame=filled(frame_of(JPEGBaseline8Bit, missing=400), 2),
     ),
     "garbage as RLE": refused(
         "PIXEL_DATA_DAMAGED", transfer_syntax=RLELossless, frame=b"\x07" * 200
