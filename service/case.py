@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
+
+import numpy as np
 
 from service.core.artifact import Artifact, OperatingPoint, digest_of
 from service.core.drift_scalars import GreySample
 from service.core.inference import Recipe, recipe_of
 from service.core.intake import sniff
 from service.core.ood import OodPoint
-from service.core.radiograph import Caution, DicomContext, FileFormat, Radiograph
+from service.core.radiograph import Caution, DicomContext, FileFormat, Radiograph, StoredPixels
 from service.core.scope import IntendedUse
 from service.core.triage import Priority
 from service.metrics import MODEL_WARNINGS
@@ -19,6 +22,12 @@ from service.record import ModelStamp, Outcome
 from service.record.rows import canonical_json
 from service.scanners import OTHER
 from service.turns import ANYBODY, Turn
+
+PIXEL_DIGEST: Final = "stored-sha256"
+"""What a pixel digest is of, before its colon; `sha256` alone is of grey levels as displayed, in
+rows of releases up to 0.1."""
+
+BLOCK_ROWS: Final = 64
 
 Facts = dict[str, str | int | float | bool | list[str] | None]
 """Fields of a log line."""
@@ -94,12 +103,12 @@ class Case:
         self.input_digest = digest
 
     def identify(self, radiograph: Radiograph, scanner: str) -> None:
-        """Keep what the tags say; what has a SOP instance is known again by its grey levels."""
+        """Keep what the tags say; what has a SOP instance is known again by its pixels."""
         self.scanner = scanner
         self.dicom = radiograph.dicom
         self.cautions = radiograph.cautions
-        if radiograph.dicom is not None:
-            self.pixel_digest = digest_of_grey(radiograph)
+        if radiograph.stored is not None:
+            self.pixel_digest = digest_of_pixels(radiograph.stored)
 
     def facts(self, *, tells_results: bool) -> Facts:
         """What a log line may say of it.
@@ -172,9 +181,17 @@ def serve_model(artifact: Artifact) -> ServedModel:
     return ServedModel(stamp, manifest.intended_use, recipe, manifest.operating_points, ood)
 
 
-def digest_of_grey(radiograph: Radiograph) -> str:
-    """SHA-256 of size and grey levels: equal for every lossless encoding of one exposure."""
-    rows, columns = radiograph.grey.shape
+def digest_of_pixels(stored: StoredPixels) -> str:
+    """SHA-256 of size and stored pixels: equal for every lossless encoding of one exposure.
+
+    Tags that say how bright it is to be shown have no part in it. Row by row in blocks that stay
+    in the cache, so that the bits that hold no pixel are masked at no cost.
+    """
+    rows, columns = stored.words.shape
     digest = hashlib.sha256(f"{rows}x{columns}:".encode())
-    digest.update(radiograph.grey.astype("<u2", order="C", copy=False).data)
-    return f"sha256:{digest.hexdigest()}"
+    mask = np.uint16((1 << stored.bits) - 1)
+    for row in range(0, rows, BLOCK_ROWS):
+        block = stored.words[row : row + BLOCK_ROWS].astype(np.uint16, order="C", copy=False)
+        pixels = np.bitwise_and(np.right_shift(block, np.uint16(stored.shift)), mask)
+        digest.update(pixels.astype("<u2", copy=False).data)
+    return f"{PIXEL_DIGEST}:{digest.hexdigest()}"

@@ -6,6 +6,7 @@ This file is the table of contents: a step that needs a loop or a branch belongs
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from service.answers import Answers, Body, by_finding
 from service.batcher import Batcher
@@ -160,7 +161,7 @@ class Pipeline:
         finally:
             case.stamp_input(digest())
         case.identify(radiograph, self._scanners.alias_of(radiograph.dicom))
-        return radiograph
+        return replace(radiograph, stored=None)
 
     def _prepare(self, case: Case, radiograph: Radiograph) -> Pixels:
         """Radiograph -> Pixels, if it is inside the intended use."""

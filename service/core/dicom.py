@@ -28,7 +28,7 @@ from service.core.dicom_tags import Tags, read_tags
 from service.core.errors import IntakeError, NoPixelData, NotEvaluated, UnsupportedPixelFormat
 from service.core.grey import check_size, widen
 from service.core.polarity import read_polarity
-from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
+from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph, StoredPixels
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00")
@@ -74,7 +74,7 @@ def read_dicom(body: bytes, *, max_pixels: int, min_side_px: int) -> Radiograph:
     if pixel_format.frames > 1:
         raise NotEvaluated("MULTI_FRAME", f"{pixel_format.frames} frames; expected one")
     words = read_words(body, layout, pixels, pixel_format)
-    grey, padding, sources, cautions = (
+    grey, padding, sources, cautions, stored = (
         _render_grey(words, pixel_format, tags)
         if pixel_format.photometric_interpretation in MONOCHROME
         else _render_colour(words, layout, pixel_format, tags)
@@ -86,11 +86,12 @@ def read_dicom(body: bytes, *, max_pixels: int, min_side_px: int) -> Radiograph:
         padding,
         replace(context, polarity_source=sources[0], window_source=sources[1]),
         (*cautions, *_loss_caution(layout, tags), *tags.cautions()),
+        stored,
     )
 
 
-Rendered = tuple[Grey, Padding, tuple[str, str], tuple[Caution, ...]]
-"""Grey, padding, source of polarity and of window, cautions."""
+Rendered = tuple[Grey, Padding, tuple[str, str], tuple[Caution, ...], StoredPixels]
+"""Grey, padding, source of polarity and of window, cautions, and what it was made from."""
 
 
 def _require_pixels(layout: Layout, tags: Tags) -> PixelSpan:
@@ -124,7 +125,8 @@ def _render_grey(words: Words, pixel_format: PixelFormat, tags: Tags) -> Rendere
         polarity_source = "IMAGE_CONTENT"
     if padding is not None:
         grey[padding] = 0
-    return grey, padding, (polarity_source, brightness.window_source), cautions
+    stored = StoredPixels(words, pixel_format.bits_stored, pixel_format.shift)
+    return grey, padding, (polarity_source, brightness.window_source), cautions, stored
 
 
 def _settle_polarity(grey: Grey) -> tuple[Grey, Caution]:
@@ -146,4 +148,4 @@ def _render_colour(words: Words, layout: Layout, pixel_format: PixelFormat, tags
         if tags.text("SOPClassUID").startswith(SECONDARY_CAPTURE):
             raise NotEvaluated("DERIVED_IMAGE", "a coloured secondary capture") from None
         raise
-    return widen(levels), None, ("COLOUR", "NONE"), ()
+    return widen(levels), None, ("COLOUR", "NONE"), (), StoredPixels(levels, 8, 0)

@@ -43,6 +43,11 @@ class PixelFormat:
         return self.bits_allocated // 8
 
     @property
+    def shift(self) -> int:
+        """Unused bits below those of the sample."""
+        return self.high_bit + 1 - self.bits_stored
+
+    @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
         """Unsigned word of Bits Allocated."""
         return np.uint8 if self.bits_allocated == 8 else np.uint16

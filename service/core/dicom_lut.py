@@ -65,8 +65,7 @@ class Window:
 def stored_values(pixel_format: PixelFormat) -> NDArray[np.int64]:
     """Value of every possible word: unused bits dropped, sign extended."""
     words = np.arange(1 << pixel_format.bits_allocated, dtype=np.int64)
-    shift = pixel_format.high_bit + 1 - pixel_format.bits_stored
-    values = (words >> shift) & ((1 << pixel_format.bits_stored) - 1)
+    values = (words >> pixel_format.shift) & ((1 << pixel_format.bits_stored) - 1)
     if pixel_format.signed:
         sign = 1 << (pixel_format.bits_stored - 1)
         values = np.where(values >= sign, values - 2 * sign, values)

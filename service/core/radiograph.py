@@ -76,6 +76,23 @@ class DicomContext:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """What Pixel Data holds before any tag of brightness is applied: what makes it one exposure.
+
+    Attributes
+    ----------
+    words
+        (H, W) uint8 or uint16, with whatever lies in the bits that hold no pixel.
+    bits, shift
+        Bits of a pixel, and unused bits below them.
+    """
+
+    words: NDArray[np.uint8 | np.uint16] = field(repr=False)
+    bits: int
+    shift: int
+
+
+@dataclass(frozen=True, slots=True)
 class Radiograph:
     """One decoded frame in display polarity.
 
@@ -91,6 +108,8 @@ class Radiograph:
         Tags of a DICOM upload; None for PNG and JPEG, whose scope no tag can check.
     cautions
         Warnings collected while reading.
+    stored
+        Of a DICOM upload; grey levels before they are widened where it was in colour.
     """
 
     grey: Grey = field(repr=False)
@@ -98,3 +117,4 @@ class Radiograph:
     padding: NDArray[np.bool_] | None = field(repr=False, default=None)
     dicom: DicomContext | None = None
     cautions: tuple[Caution, ...] = ()
+    stored: StoredPixels | None = field(repr=False, default=None)

@@ -72,7 +72,8 @@ class Entry:
     input_digest
         SHA-256 of the uploaded bytes.
     pixel_digest
-        SHA-256 of the decoded grey levels; None when nothing was decoded.
+        Kind and SHA-256 of the decoded pixels, before window and polarity; None when nothing was
+        decoded.
     age_band
         Twenty years wide, see `age_band_of`; None where the upload tells no age.
     probabilities, tta_spread

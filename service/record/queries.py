@@ -1,7 +1,7 @@
 """Reads the shadow log: whether a SOP instance was seen before, and the rows in order."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -39,6 +39,10 @@ class Claim:
     pixel_digest: str
 
 
+Claims = dict[str, dict[str, Claim]]
+"""By SOP instance, then by the kind of pixel digest: the part of it before the colon."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedEntry:
     """An entry with its place in the chain."""
@@ -70,12 +74,12 @@ def find_answer(connection: Connection, upload: Upload) -> Entry | None:
     row = connection.execute(same.order_by(shadow_log.c.sequence).limit(1)).first()
     if row is not None:
         return entry_of(row._asdict())
-    claim = find_claims(connection, [upload.sop_instance]).get(upload.sop_instance)
-    check_claim(claim, upload.input_digest, upload.pixel_digest)
+    claims = find_claims(connection, [upload.sop_instance]).get(upload.sop_instance, {})
+    check_claims(claims, upload.input_digest, upload.pixel_digest)
     return None
 
 
-def find_claims(connection: Connection, sop_instances: Collection[str]) -> dict[str, Claim]:
+def find_claims(connection: Connection, sop_instances: Collection[str]) -> Claims:
     """Read what each SOP instance stood for when it was first answered."""
     answered = select(
         shadow_log.c.sop_instance, shadow_log.c.input_digest, shadow_log.c.pixel_digest
@@ -84,21 +88,32 @@ def find_claims(connection: Connection, sop_instances: Collection[str]) -> dict[
         shadow_log.c.pixel_digest.is_not(None),
         shadow_log.c.outcome.in_(_ANSWERED),
     )
-    claims: dict[str, Claim] = {}
+    claims: Claims = {}
     for sop_instance, *digests in connection.execute(answered.order_by(shadow_log.c.sequence)):
-        claims.setdefault(sop_instance, Claim(*digests))
+        add_claim(claims, sop_instance, Claim(*digests))
     return claims
 
 
-def check_claim(claim: Claim | None, input_digest: str, pixel_digest: str | None) -> None:
+def add_claim(claims: Claims, sop_instance: str, claim: Claim) -> None:
+    """Note a claim, unless there is one of its kind."""
+    claims.setdefault(sop_instance, {}).setdefault(_kind(claim.pixel_digest), claim)
+
+
+def check_claims(claims: Mapping[str, Claim], input_digest: str, pixel_digest: str | None) -> None:
     """Refuse other pixels under a claimed SOP instance.
 
-    Equal bytes never conflict: a new release may decode them to other grey levels.
+    Equal bytes never conflict: a new release may decode them to other pixels. Digests of unlike
+    kinds tell nothing of each other: what an earlier release digested otherwise is no conflict.
     """
-    if claim is None or pixel_digest is None or input_digest == claim.input_digest:
+    if pixel_digest is None or any(c.input_digest == input_digest for c in claims.values()):
         return
-    if pixel_digest != claim.pixel_digest:
+    claim = claims.get(_kind(pixel_digest))
+    if claim is not None and pixel_digest != claim.pixel_digest:
         raise ReplayConflict("this SOP instance was answered before with other pixels")
+
+
+def _kind(pixel_digest: str) -> str:
+    return pixel_digest.partition(":")[0]
 
 
 def read_head(connection: Connection, table: Table = shadow_log) -> Head:

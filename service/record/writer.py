@@ -24,7 +24,7 @@ from service.record.chain import Head, link
 from service.record.database import writing
 from service.record.entry import ANSWERED, Entry
 from service.record.evidence import Evidence, evidence_columns
-from service.record.queries import Claim, check_claim, find_claims, read_head
+from service.record.queries import Claim, Claims, add_claim, check_claims, find_claims, read_head
 from service.record.rows import Columns, columns_of
 from service.record.tables import CHAINED, evidence_log, shadow_log
 
@@ -241,15 +241,15 @@ def _conflicts(connection: Connection, batch: Sequence[_Waiting]) -> list[Replay
     ]
 
 
-def _conflict(entry: Entry, claims: dict[str, Claim]) -> ReplayConflict | None:
+def _conflict(entry: Entry, claims: Claims) -> ReplayConflict | None:
     sop_instance, pixel_digest = entry.pseudonyms.sop_instance, entry.pixel_digest
     if sop_instance is None or pixel_digest is None or entry.outcome not in ANSWERED:
         return None
     try:
-        check_claim(claims.get(sop_instance), entry.input_digest, pixel_digest)
+        check_claims(claims.get(sop_instance, {}), entry.input_digest, pixel_digest)
     except ReplayConflict as conflict:
         return conflict
-    claims.setdefault(sop_instance, Claim(entry.input_digest, pixel_digest))
+    add_claim(claims, sop_instance, Claim(entry.input_digest, pixel_digest))
     return None
 
 

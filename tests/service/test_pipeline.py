@@ -4,6 +4,7 @@ import io
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,29 @@ async def test_same_instance_with_other_pixels_is_a_conflict(service: OpenApp) -
     assert response.status_code == 409
     assert response.json()["code"] == "SOP_INSTANCE_CONFLICT"
     assert [entry.outcome for entry in entries(service)] == [Outcome.EVALUATED, Outcome.CONFLICT]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window": (1500, 3000)},
+        {"voi_lut": ([n // 2 for n in range(4096)], 0, 11)},
+        {"rescale": (2, 1)},
+        {"photometric": "MONOCHROME1"},
+        {"stored": chest_levels(bits=12) | np.uint16(0xA000)},
+        {"window": (1500, 3000), "transfer_syntax": JPEG2000Lossless},
+    ],
+    ids=["window", "VOI LUT", "rescale", "polarity", "unused bits", "window and encoding"],
+)
+async def test_same_pixels_with_corrected_tags_are_evaluated(
+    service: OpenApp, options: dict[str, Any]
+) -> None:
+    await service.client.post("/predict", content=dicom_bytes())
+
+    response = await service.client.post("/predict", content=dicom_bytes(**options))
+
+    assert response.status_code == 200
+    assert (response.json()["status"], response.json()["replay"]) == ("evaluated", False)
 
 
 async def test_same_pixels_in_another_encoding_are_evaluated(service: OpenApp) -> None:

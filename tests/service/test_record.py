@@ -16,6 +16,7 @@ from service.record import (
     Pseudonyms,
     Record,
     Upload,
+    new_id,
     open_reader,
     open_record,
 )
@@ -27,6 +28,7 @@ from tests.support.record_log import tamper
 
 SOP = Pseudonyms(sop_instance="5" * 64)
 OTHER_BYTES, OTHER_PIXELS = "sha256:" + "7" * 64, "sha256:" + "8" * 64
+STORED, OTHER_STORED = "stored-sha256:" + "3" * 64, "stored-sha256:" + "4" * 64
 OTHER_MODEL = replace(MODEL, digest="sha256:" + "3" * 64)
 
 
@@ -120,6 +122,23 @@ async def test_other_pixels_under_the_same_instance_are_a_conflict(record: Recor
 
     with pytest.raises(ReplayConflict):
         await record.find_answer(_upload(second))
+
+
+async def test_pixels_digested_by_an_earlier_release_are_no_conflict(record: Record) -> None:
+    earlier = evaluated(pseudonyms=SOP)
+    corrected = evaluated(pseudonyms=SOP, input_digest=OTHER_BYTES, pixel_digest=STORED)
+    other = replace(corrected, input_digest="sha256:" + "4" * 64, pixel_digest=OTHER_STORED)
+    await record.append(earlier)
+
+    assert await record.find_answer(_upload(corrected)) is None
+    await record.append(corrected)
+
+    assert await record.find_answer(_upload(earlier)) == earlier
+    assert await record.find_answer(_upload(replace(earlier, model=OTHER_MODEL))) is None
+    with pytest.raises(ReplayConflict):
+        await record.find_answer(_upload(other))
+    with pytest.raises(ReplayConflict):
+        await record.append(replace(other, id=new_id()))
 
 
 async def test_a_refused_upload_does_not_take_the_instance_over(record: Record) -> None:
