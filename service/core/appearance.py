@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.core.borders import unframe
 from service.core.radiograph import Grey
 
 TURNS: Final = (0, 90, 180, 270)
@@ -66,9 +67,13 @@ def shrink(grey: Grey) -> Thumbnail:
     return levels / deviation if deviation > 0 else levels
 
 
-def compare(grey: Grey) -> NDArray[np.float64]:
-    """(K,) in -1..1: likeness to a chest turned by each of `TURNS`; below 0 to its negative."""
-    return np.asarray(_TURNED @ shrink(grey).ravel() / (SIDE * SIDE))
+def compare(grey: Grey, padding: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """(K,) in -1..1: likeness to a chest turned by each of `TURNS`; below 0 to its negative.
+
+    Of what was recorded: neither padding nor a frame around the picture has a part in it.
+    """
+    shown = unframe(thin(grey), None if padding is None else thin(padding))
+    return np.asarray(_TURNED @ shrink(shown).ravel() / (SIDE * SIDE))
 
 
 def turn_of(likenesses: NDArray[np.float64]) -> int:
@@ -84,9 +89,9 @@ def turn_of(likenesses: NDArray[np.float64]) -> int:
     return TURNS[turn] if likeness[turn] - likeness[0] > TURN_MARGIN else 0
 
 
-def judge_polarity(grey: Grey) -> Polarity:
+def judge_polarity(grey: Grey, padding: NDArray[np.bool_] | None = None) -> Polarity:
     """Decide by the picture of an upright frontal chest; undecided where it looks like none."""
-    return polarity_of(float(compare(grey)[0]))
+    return polarity_of(float(compare(grey, padding)[0]))
 
 
 def polarity_of(likeness: float) -> Polarity:

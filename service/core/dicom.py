@@ -120,7 +120,7 @@ def _render_grey(words: Words, pixel_format: PixelFormat, tags: Tags) -> Rendere
     grey = look_up(words, to_table(brightness.levels, inverted=polarity is Polarity.INVERTED))
     cautions += brightness.cautions
     if polarity is Polarity.UNDECIDED:
-        grey, caution = _settle_polarity(grey)
+        grey, caution = _settle_polarity(grey, padding)
         cautions += (caution,)
         polarity_source = "IMAGE_CONTENT"
     if padding is not None:
@@ -129,9 +129,9 @@ def _render_grey(words: Words, pixel_format: PixelFormat, tags: Tags) -> Rendere
     return grey, padding, (polarity_source, brightness.window_source), cautions, stored
 
 
-def _settle_polarity(grey: Grey) -> tuple[Grey, Caution]:
+def _settle_polarity(grey: Grey, padding: Padding) -> tuple[Grey, Caution]:
     """Let the picture decide where the tags contradict each other."""
-    judged = judge_polarity(grey)
+    judged = judge_polarity(grey, padding)
     detail = "photometric interpretation and presentation LUT shape contradict each other"
     if judged is Polarity.UNDECIDED:
         raise NotEvaluated("POLARITY_AMBIGUOUS", f"{detail}, and the picture does not decide")

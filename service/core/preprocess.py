@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.area_average import average_areas
+from service.core.borders import Box, recorded_box, trimmed_box
 from service.core.percentiles import percentiles
 from service.core.radiograph import WHITE, Grey, Pixels, Radiograph
-
-MIN_KEPT_RATIO = 0.5
-"""A trim that would keep less than half of a side is not a border; it is left alone."""
 
 
 class PreprocessSpec(BaseModel):
@@ -51,10 +49,13 @@ def preprocess(radiograph: Radiograph, spec: PreprocessSpec) -> Pixels:
     return _stretch(resized, spec.low_percentile, spec.high_percentile)[np.newaxis]
 
 
-def crop_box(radiograph: Radiograph, spec: PreprocessSpec) -> tuple[slice, slice]:
+def crop_box(radiograph: Radiograph, spec: PreprocessSpec) -> Box:
     """Rows and columns of the radiograph that are kept: padding and black borders are dropped."""
-    rows, columns = _recorded_box(radiograph)
-    inner_rows, inner_columns = _trimmed_box(radiograph.grey[rows, columns], spec.trim_level_ratio)
+    grey, padding = radiograph.grey, radiograph.padding
+    rows, columns = (
+        (slice(0, side) for side in grey.shape) if padding is None else recorded_box(padding)
+    )
+    inner_rows, inner_columns = trimmed_box(grey[rows, columns], spec.trim_level_ratio)
     return _within(rows, inner_rows), _within(columns, inner_columns)
 
 
@@ -64,39 +65,9 @@ def normalise(batch_nchw: Pixels, spec: PreprocessSpec) -> Pixels:
     return cast(Pixels, (batch_nchw - np.float32(spec.mean)) * scale)
 
 
-def _recorded_box(radiograph: Radiograph) -> tuple[slice, slice]:
-    """Bounding box of the recorded pixels; everything where there are none."""
-    whole = (slice(0, radiograph.grey.shape[0]), slice(0, radiograph.grey.shape[1]))
-    if radiograph.padding is None:
-        return whole
-    rows = np.flatnonzero(~radiograph.padding.all(axis=1))
-    columns = np.flatnonzero(~radiograph.padding.all(axis=0))
-    if rows.size == 0 or columns.size == 0:
-        return whole
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _trimmed_box(grey: Grey, level_ratio: float) -> tuple[slice, slice]:
-    """Drop outer rows and columns that hold nothing brighter than the darkest few per cent."""
-    row_peaks, column_peaks = grey.max(axis=1), grey.max(axis=0)
-    darkest, brightest = int(grey.min()), int(row_peaks.max())
-    level = darkest + level_ratio * (brightest - darkest)
-    return slice(*_inner_span(row_peaks, level)), slice(*_inner_span(column_peaks, level))
-
-
 def _within(outer: slice, inner: slice) -> slice:
     """A span of a span, counted from the start of the whole side."""
     return slice(outer.start + inner.start, outer.start + inner.stop)
-
-
-def _inner_span(peaks: NDArray[np.uint16], level: float) -> tuple[int, int]:
-    """First and one-past-last index above `level`, or the whole side when too little would stay."""
-    bright = np.flatnonzero(peaks > level)
-    whole = (0, int(peaks.size))
-    if bright.size == 0:
-        return whole
-    span = (int(bright[0]), int(bright[-1]) + 1)
-    return span if span[1] - span[0] >= MIN_KEPT_RATIO * peaks.size else whole
 
 
 def _resize_square(grey: Grey, side_px: int) -> NDArray[np.float32]:

@@ -82,8 +82,9 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
             *_check_annotation(context),
         )
     thin_grey = thin(radiograph.grey)
-    _check_content(thin_grey, None if radiograph.padding is None else thin(radiograph.padding))
-    likenesses = compare(thin_grey)
+    thin_padding = None if radiograph.padding is None else thin(radiograph.padding)
+    _check_content(thin_grey, thin_padding)
+    likenesses = compare(thin_grey, thin_padding)
     turn = _check_turn(turn_of(likenesses), radiograph.dicom)
     return cautions + _check_polarity(float(likenesses[0])) + turn
 
