@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.core.appearance import Polarity, compare, polarity_of, thin, turn_of
+from service.core.appearance import LEAST_LIKENESS, Polarity, compare, polarity_of, thin, turn_of
 from service.core.errors import NotEvaluated
 from service.core.percentiles import percentiles
 from service.core.radiograph import WHITE, Caution, DicomContext, Grey, Radiograph, View
@@ -34,14 +34,19 @@ UPRIGHT = ("L", "F")
 """Patient Orientation of a frontal radiograph as it is read: rows run left, columns to the feet."""
 
 IMAGE_CHECKS: Final = {
-    "content": frozenset(("IMAGE_BLANK",)),
+    "content": frozenset(("IMAGE_BLANK", "RANGE_NARROW")),
     "orientation": frozenset(("ORIENTATION_SUSPECT",)),
     "polarity": frozenset(("POLARITY_SUSPECT", "POLARITY_AMBIGUOUS")),
 }
 """What the picture itself is asked, and the codes of a warning or a reason that doubt it."""
 
-BLANK_RANGE_RATIO = 0.01
-"""Of full scale; 1,500 real radiographs from six sources span 0.28 and more (percentiles 1, 99)."""
+NARROW_RANGE_RATIO = 0.01
+"""Of full scale; 1,500 real radiographs from six sources span 0.28 and more (percentiles 1, 99).
+What spans less was sent with far too wide a window, or shows nothing."""
+
+LEAST_LEVELS = 64
+"""Distinct levels within a narrow range: noise and the slope of an empty exposure have some 40 of
+4,096, a radiograph that is stretched later has hundreds."""
 
 STRUCTURE_RATIO = 0.4
 """Deviation of the picture averaged to 32 x 32, over that of its pixels; lower is noise, not
@@ -83,8 +88,8 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
         )
     thin_grey = thin(radiograph.grey)
     thin_padding = None if radiograph.padding is None else thin(radiograph.padding)
-    _check_content(thin_grey, thin_padding)
     likenesses = compare(thin_grey, thin_padding)
+    cautions += _check_content(thin_grey, thin_padding, float(np.abs(likenesses).max()))
     turn = _check_turn(turn_of(likenesses), radiograph.dicom)
     return cautions + _check_polarity(float(likenesses[0])) + turn
 
@@ -158,8 +163,14 @@ def _check_turn(degrees: int, context: DicomContext | None) -> tuple[Caution, ..
     return ()
 
 
-def _check_content(grey: Grey, padding: NDArray[np.bool_] | None) -> None:
-    """Refuse a picture, thinned, that is nearly constant, or noise without anatomy."""
+def _check_content(
+    grey: Grey, padding: NDArray[np.bool_] | None, likeness: float
+) -> tuple[Caution, ...]:
+    """Refuse a picture, thinned, that is nearly constant, or noise without anatomy.
+
+    A narrow range alone is none: the network sees it stretched. But it has to hold levels enough
+    for that, and, however turned, some likeness to a chest.
+    """
     filled = grey.astype(np.float32)
     levels = filled.ravel()
     if padding is not None:
@@ -168,12 +179,21 @@ def _check_content(grey: Grey, padding: NDArray[np.bool_] | None) -> None:
     if not levels.size:
         raise NotEvaluated("IMAGE_BLANK", "every pixel is padding")
     darkest, brightest = percentiles(levels, 1, 99)
-    if brightest - darkest < BLANK_RANGE_RATIO * WHITE:
+    is_narrow = brightest - darkest < NARROW_RANGE_RATIO * WHITE
+    if is_narrow and (likeness < LEAST_LIKENESS or not _has_levels(levels, darkest, brightest)):
         raise NotEvaluated("IMAGE_BLANK", "the picture is nearly constant")
     side = (_STRUCTURE_SIDE, _STRUCTURE_SIDE)
     averaged = cv2.resize(filled, side, interpolation=cv2.INTER_AREA)
     if _deviation(averaged) < STRUCTURE_RATIO * _deviation(filled):
         raise NotEvaluated("IMAGE_BLANK", "the picture holds noise and no anatomy")
+    if not is_narrow:
+        return ()
+    return (Caution("RANGE_NARROW", "less than a hundredth of the grey scale is used"),)
+
+
+def _has_levels(levels: NDArray[np.float32], darkest: float, brightest: float) -> bool:
+    within = levels[(levels >= darkest) & (levels <= brightest)]
+    return np.unique(within).size >= LEAST_LEVELS
 
 
 def _deviation(levels: NDArray[Any]) -> float:

@@ -102,6 +102,10 @@ WINDOW: dict[str, Case] = {
     "empty window": exact(window=("", "")),
     "window of width 0": warned("WINDOW_INVALID", window=(2048, 0)),
     "window of width below 1": warned("WINDOW_INVALID", window=(2048, 0.5)),
+    "window a hundred times too wide": warned("RANGE_NARROW", window=(2048, 409_600)),
+    "9 bits in a file of 16": warned(
+        "RANGE_NARROW", chest_levels(96, 80, bits=9), bits_stored=16, window=(32_768, 65_536)
+    ),
     "rescale into other units": same(rescale=(0.5, -1000), window=(23.75, 2047.5)),
     "LINEAR_EXACT of next to no width": same(
         window=(1300, "1e-300"), tags={"VOILUTFunction": "LINEAR_EXACT"}, likeness=0.7

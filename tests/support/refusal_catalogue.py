@@ -52,6 +52,7 @@ VENDOR_PRIVATE = UID("1.2.840.113619.5.2")
 COLOURED = GREY_RGB * np.array([1, 0, 0], np.uint8)
 BLANK = np.full((96, 80), 700, np.uint16)
 NOISE = np.random.default_rng(0).integers(600, 900, (96, 80)).astype(np.uint16)
+SLOPE = (700 + np.add.outer(np.arange(96) // 4, np.zeros(80))).astype(np.uint16)
 J2K = encode_array(LEVELS, bits_stored=12)
 HALF_BLACK = LEVELS_8.copy()
 HALF_BLACK[60:] = 0
@@ -139,6 +140,12 @@ CONTENT: dict[str, Case] = {
     "1 bit": refused("UNSUPPORTED_PIXEL_FORMAT", tags={"BitsAllocated": 1, "BitsStored": 1}),
     "constant": refused("IMAGE_BLANK", BLANK),
     "noise": refused("IMAGE_BLANK", NOISE),
+    "noise of three levels": refused("IMAGE_BLANK", NOISE // 100, window=(2048, 4096)),
+    "noise under a window far too wide": refused("IMAGE_BLANK", NOISE, window=(2048, 409_600)),
+    "slope of an empty exposure": refused("IMAGE_BLANK", SLOPE, window=(2048, 4096)),
+    "8-bit picture in three levels": refused(
+        "IMAGE_BLANK", LEVELS_8 // 100, bits_stored=8, window=(128, 256)
+    ),
     "slope 0": refused("IMAGE_BLANK", rescale=(0, 5)),
     "all padding": refused("IMAGE_BLANK", BLANK, padding=(700,)),
     "contradicting polarity, no chest to judge by": refused(
