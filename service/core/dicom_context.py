@@ -3,8 +3,9 @@
 import re
 from datetime import date
 
+from service.core.dicom_anatomy import read_body_part, read_region, read_view
 from service.core.dicom_tags import Tags
-from service.core.radiograph import DicomContext, View
+from service.core.radiograph import DicomContext
 
 CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
 DX_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -18,26 +19,6 @@ _MODALITY_BY_SOP_CLASS = {CR_IMAGE: "CR", DX_FOR_PRESENTATION: "DX", DX_FOR_PROC
 _AGE = re.compile(r"(\d{1,3}) ?([DWMY])", re.IGNORECASE)
 _AGE_UNITS = {"D": 1 / _DAYS_PER_YEAR, "W": 7 / _DAYS_PER_YEAR, "M": 1 / 12, "Y": 1.0}
 _DATE = re.compile(r"(\d{4})[.\-]?(\d{2})[.\-]?(\d{2})")
-_LATERAL_WORDS = frozenset(("LATERAL", "LAT", "LL", "RL", "LLAT", "RLAT", "LLATERAL", "RLATERAL"))
-_VIEW_CODES = {
-    "272479007": View.PA,
-    "R-10214": View.PA,
-    "R-40888": View.PA,
-    "399348003": View.AP,
-    "R-10206": View.AP,
-    "399067008": View.LATERAL,
-    "R-102CD": View.LATERAL,
-    "399173006": View.LATERAL,
-    "R-10236": View.LATERAL,
-    "399198007": View.LATERAL,
-    "R-10232": View.LATERAL,
-}
-"""DICOM CID 4010, SNOMED CT and its older SRT codes."""
-
-_CHEST_CODES = frozenset(
-    ("51185008", "T-D3000", "43799004", "T-D3200", "39607008", "T-28000", "816094009")
-)
-"""DICOM CID 4009 and 4: chest, thoracic cavity, lung; SNOMED CT and SRT."""
 
 
 def read_context(tags: Tags) -> DicomContext:
@@ -48,6 +29,7 @@ def read_context(tags: Tags) -> DicomContext:
         modality=tags.text("Modality").upper() or _MODALITY_BY_SOP_CLASS.get(sop_class, ""),
         view=read_view(tags),
         body_part=read_body_part(tags),
+        anatomic_region=read_region(tags),
         age_years=read_age_years(tags),
         presentation_intent="FOR PROCESSING" if sop_class == DX_FOR_PROCESSING else intent,
         image_type=tuple(value.upper() for value in tags.texts("ImageType")),
@@ -67,27 +49,6 @@ def read_context(tags: Tags) -> DicomContext:
         accession_number=tags.text("AccessionNumber"),
         patient_id=tags.text("PatientID"),
     )
-
-
-def read_view(tags: Tags) -> View:
-    """View Position, else View Code Sequence; free text (series description) is not read."""
-    words = re.split(r"[^A-Z]+", tags.text("ViewPosition").upper())
-    if words[0] in (View.PA, View.AP):
-        return View(words[0])
-    if _LATERAL_WORDS.intersection(words):
-        return View.LATERAL
-    codes = [item.text("CodeValue").upper() for item in tags.items("ViewCodeSequence")]
-    return next((_VIEW_CODES[code] for code in codes if code in _VIEW_CODES), View.UNKNOWN)
-
-
-def read_body_part(tags: Tags) -> str:
-    """Body Part Examined, else Anatomic Region Sequence: "CHEST", or the code of another region."""
-    body_part = tags.text("BodyPartExamined").upper()
-    if body_part:
-        return body_part
-    codes = [item.text("CodeValue").upper() for item in tags.items("AnatomicRegionSequence")]
-    code = next((code for code in codes if code), "")
-    return "CHEST" if code in _CHEST_CODES else code
 
 
 def read_age_years(tags: Tags) -> float | None:

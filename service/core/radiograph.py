@@ -33,6 +33,7 @@ class View(StrEnum):
     PA = "PA"
     AP = "AP"
     LATERAL = "LATERAL"
+    OTHER = "OTHER"
     UNKNOWN = "UNKNOWN"
 
 
@@ -62,6 +63,7 @@ class DicomContext:
     polarity_source: str
     window_source: str
     spacing_mm: tuple[float, float] | None
+    anatomic_region: str = ""
     burned_in_annotation: bool = False
     patient_orientation: tuple[str, ...] = ()
     manufacturer: str = field(repr=False, default="")

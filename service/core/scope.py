@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.appearance import LEAST_LIKENESS, Polarity, compare, polarity_of, thin, turn_of
+from service.core.dicom_anatomy import fold
 from service.core.errors import NotEvaluated
 from service.core.percentiles import percentiles
 from service.core.radiograph import WHITE, Caution, DicomContext, Grey, Radiograph, View
@@ -26,8 +27,13 @@ SECONDARY_CAPTURE_UIDS = frozenset(
     )
 )
 FOR_PROCESSING = "FOR PROCESSING"
-CHEST_WORDS = ("CHEST", "THORAX", "TORAX", "LUNG", "PULMO")
-OTHER_WORDS = ("ABD", "PELV", "SPINE", "RIB", "CLAVIC", "STERN", "SHOULDER", "BREAST")
+CHEST_WORDS = (
+    "CHEST", "THORA", "TORAX", "TORAC", "LUNG", "PULMO", "POUMON", "BRUSTKORB", "CXR",
+)  # fmt: skip
+OTHER_WORDS = (
+    "ABD", "PELV", "SPIN", "LUMB", "VERTEB", "WIRBEL", "COLUMN", "COLONNA", "RACHIS", "RIB",
+    "COST", "CLAVIC", "STERN", "SHOULDER", "BREAST",
+)  # fmt: skip
 """A body part that names one of these beside the chest is another examination."""
 
 UPRIGHT = ("L", "F")
@@ -74,7 +80,8 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
     ------
     NotEvaluated
         Reason `NOT_A_CHEST_RADIOGRAPH`, `DERIVED_IMAGE`, `FOR_PROCESSING`, `VIEW_LATERAL`,
-        `AGE_OUT_OF_SCOPE`, `AGE_UNKNOWN` or `IMAGE_BLANK`. Its detail holds no patient value.
+        `VIEW_OTHER`, `AGE_OUT_OF_SCOPE`, `AGE_UNKNOWN` or `IMAGE_BLANK`. Its detail holds
+        no patient value.
     """
     cautions: tuple[Caution, ...] = ()
     if radiograph.dicom is not None:
@@ -107,19 +114,21 @@ def _check_origin(context: DicomContext, intended_use: IntendedUse) -> None:
 
 
 def _check_body_part(context: DicomContext) -> tuple[Caution, ...]:
-    body_part = context.body_part.upper()
+    body_part = fold(context.body_part)
     if not body_part:
         return (Caution("BODY_PART_UNKNOWN", "no body part in the tags; assumed to be a chest"),)
     is_chest = any(word in body_part for word in CHEST_WORDS)
     if not is_chest or any(word in body_part for word in OTHER_WORDS):
         raise NotEvaluated("NOT_A_CHEST_RADIOGRAPH", "the body part in the tags is not the chest")
+    if context.anatomic_region not in ("", "CHEST"):
+        return (Caution("BODY_PART_AMBIGUOUS", "Anatomic Region Sequence names no chest"),)
     return ()
 
 
 def _check_view(context: DicomContext, intended_use: IntendedUse) -> tuple[Caution, ...]:
     view = context.view
     if view is View.UNKNOWN:
-        return (Caution("VIEW_UNKNOWN", "no known view in the tags; assumed to be frontal"),)
+        return (Caution("VIEW_UNKNOWN", "no single known view in the tags; assumed to be frontal"),)
     if view not in intended_use.views:
         raise NotEvaluated(f"VIEW_{view}", f"view {view}; this model reads frontal views only")
     if view is View.AP:

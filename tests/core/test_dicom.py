@@ -140,7 +140,7 @@ def test_any_rescale_without_window_leaves_the_picture_alone(
         ({"ViewPosition": "", "ViewCodeSequence": coded("R-10206")}, View.AP),
         ({"ViewPosition": None, "ViewCodeSequence": coded("399173006")}, View.LATERAL),
         ({"ViewPosition": None, "SeriesDescription": "CHEST PA"}, View.UNKNOWN),
-        ({"ViewPosition": "RAO"}, View.UNKNOWN),
+        ({"ViewPosition": "RAO"}, View.OTHER),
     ],
 )
 def test_view_is_read_from_position_or_code(tags: dict[str, Any], view: View) -> None:

@@ -33,13 +33,11 @@ from tests.support.dicom_damage import (
 )
 from tests.support.frame_encoders import encode_frame
 from tests.support.phantoms import chest_levels
-from tests.support.radiographs import coded
+from tests.support.scope_catalogue import EXAM, GREY_RGB, LEVELS_8
 
 FULL = 4095
 NEGATIVE = FULL - LEVELS
-LEVELS_8 = chest_levels(96, 80, bits=8).astype(np.uint8)
 SIGNED = LEVELS.astype(np.int16) - 2048
-GREY_RGB = np.dstack([LEVELS_8] * 3)
 GREY_YBR = np.dstack([LEVELS_8, np.full_like(LEVELS_8, 128), np.full_like(LEVELS_8, 128)])
 RAMP, FALLING = list(range(4096)), list(range(FULL, -1, -1))
 PADDED = LEVELS.copy()
@@ -220,16 +218,6 @@ HEADER: dict[str, Case] = {
         change=replaced(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0")
     ),
     "derived and primary": exact(tags={"ImageType": ["DERIVED", "PRIMARY"]}),
-    "body part in other words": exact(body_part="PORT CHEST"),
-    "body part by its code": exact(
-        body_part=None, tags={"AnatomicRegionSequence": coded("51185008")}
-    ),
-    "view by its code": exact(view=None, tags={"ViewCodeSequence": coded("272479007")}),
-    "18 years, by dates": exact(
-        age=None, tags={"PatientBirthDate": "20060615", "StudyDate": "20240615"}
-    ),
-    "age in weeks": exact(age="999W"),
-    "age without leading zeros": exact(age="45Y"),
     "rows to the left, columns to the feet": exact(tags={"PatientOrientation": ["L", "F"]}),
     "rows to the right, so a mirror image": warned(
         "ORIENTATION_SUSPECT", tags={"PatientOrientation": ["R", "F"]}
@@ -237,12 +225,6 @@ HEADER: dict[str, Case] = {
     "stands on its head": warned(
         "ORIENTATION_SUSPECT", np.ascontiguousarray(LEVELS[::-1, ::-1]), likeness=-1.0
     ),
-    "AP view": warned("VIEW_AP", view="AP"),
-    "no view": warned("VIEW_UNKNOWN", view=None),
-    "unknown view": warned("VIEW_UNKNOWN", view="LLD"),
-    "no body part": warned("BODY_PART_UNKNOWN", body_part=None),
-    "no age": warned("AGE_UNKNOWN", age=None, tags={"PatientBirthDate": None}),
-    "unreadable age": warned("AGE_UNKNOWN", age="YY", tags={"PatientBirthDate": "1899"}),
     "text in the pixels": warned("BURNED_IN_ANNOTATION", tags={"BurnedInAnnotation": "YES"}),
     "over-long value": warned("TAG_UNREADABLE", tags={"PatientID": "9" * 600_000}),
     "spacing that is no number": warned(
@@ -269,5 +251,5 @@ HEADER: dict[str, Case] = {
 }
 
 READ: dict[str, Case] = {
-    **POLARITY, **WINDOW, **WORDS, **COLOUR, **LOSSLESS, **LOSSY, **HEADER,
+    **POLARITY, **WINDOW, **WORDS, **COLOUR, **LOSSLESS, **LOSSY, **HEADER, **EXAM,
 }  # fmt: skip

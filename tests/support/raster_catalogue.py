@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from tests.support.cases import EVALUATED, LEVELS, Case, upload
-from tests.support.dicom_catalogue import GREY_RGB, LEVELS_8
 from tests.support.radiographs import dicom_bytes, jpeg_bytes, picture_bytes, png_bytes
+from tests.support.scope_catalogue import GREY_RGB, LEVELS_8
 
 LEVELS_16 = LEVELS << np.uint16(4)
 NO_TAGS, LOST = "NO_METADATA", "LOSSY_COMPRESSION"

@@ -11,11 +11,6 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import (
     MPEG2MPML,
     UID,
-    BasicTextSRStorage,
-    CTImageStorage,
-    DigitalXRayImageStorageForProcessing,
-    EncapsulatedPDFStorage,
-    GrayscaleSoftcopyPresentationStateStorage,
     HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -24,14 +19,10 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
-    KeyObjectSelectionDocumentStorage,
     RLELossless,
-    SecondaryCaptureImageStorage,
-    XRayRadiofluoroscopicImageStorage,
 )
 
 from tests.support.cases import LEVELS, Case, refused, upload
-from tests.support.dicom_catalogue import GREY_RGB, LEVELS_8
 from tests.support.dicom_damage import (
     cut,
     filled,
@@ -41,15 +32,13 @@ from tests.support.dicom_damage import (
     palette_tags,
     planes,
     replaced,
-    report,
     shortened,
 )
 from tests.support.frame_encoders import encode_frame
-from tests.support.radiographs import coded
+from tests.support.scope_catalogue import COLOURED, LEVELS_8, PURPOSE
 
 JPEG_XL = UID("1.2.840.10008.1.2.4.110")
 VENDOR_PRIVATE = UID("1.2.840.113619.5.2")
-COLOURED = GREY_RGB * np.array([1, 0, 0], np.uint8)
 BLANK = np.full((96, 80), 700, np.uint16)
 NOISE = np.random.default_rng(0).integers(600, 900, (96, 80)).astype(np.uint16)
 SLOPE = (700 + np.add.outer(np.arange(96) // 4, np.zeros(80))).astype(np.uint16)
@@ -65,54 +54,6 @@ def frame_of(transfer_syntax: str, *, missing: int = 0) -> bytes:
     words = LEVELS_8 if bits == 8 else LEVELS
     return shortened(encode_frame(words, transfer_syntax, bits_stored=bits), missing)
 
-
-PURPOSE: dict[str, Case] = {
-    "for processing": refused("FOR_PROCESSING", tags={"PresentationIntentType": "FOR PROCESSING"}),
-    "for processing, by SOP class": refused(
-        "FOR_PROCESSING", tags={"SOPClassUID": DigitalXRayImageStorageForProcessing}
-    ),
-    "CT": refused("NOT_A_CHEST_RADIOGRAPH", modality="CT", tags={"SOPClassUID": CTImageStorage}),
-    "fluoroscopy": refused(
-        "NOT_A_CHEST_RADIOGRAPH",
-        modality="RF",
-        tags={"SOPClassUID": XRayRadiofluoroscopicImageStorage},
-    ),
-    "other": refused("NOT_A_CHEST_RADIOGRAPH", modality="OT"),
-    "mammogram": refused("NOT_A_CHEST_RADIOGRAPH", modality="MG"),
-    "hand": refused("NOT_A_CHEST_RADIOGRAPH", body_part="HAND"),
-    "thoracic spine": refused("NOT_A_CHEST_RADIOGRAPH", body_part="THORAXSPINE"),
-    "lateral": refused("VIEW_LATERAL", view="LL"),
-    "lateral, by its code": refused(
-        "VIEW_LATERAL", view=None, tags={"ViewCodeSequence": coded("399173006")}
-    ),
-    "secondary capture": refused(
-        "DERIVED_IMAGE", tags={"SOPClassUID": SecondaryCaptureImageStorage}
-    ),
-    "coloured secondary capture": refused(
-        "DERIVED_IMAGE",
-        COLOURED,
-        photometric="RGB",
-        bits_stored=8,
-        tags={"SOPClassUID": SecondaryCaptureImageStorage},
-    ),
-    "made from another image": refused(
-        "DERIVED_IMAGE", tags={"ImageType": ["DERIVED", "SECONDARY"]}
-    ),
-    "child": refused("AGE_OUT_OF_SCOPE", age="007Y"),
-    "child, bad value": refused("AGE_OUT_OF_SCOPE", age="7Y"),
-    "infant in months": refused("AGE_OUT_OF_SCOPE", age="018M"),
-    "child, by birth date": refused(
-        "AGE_OUT_OF_SCOPE",
-        age=None,
-        tags={"PatientBirthDate": "20150101", "StudyDate": "20240615"},
-    ),
-    "structured report": Case(report(BasicTextSRStorage, "SR"), "NOT_AN_IMAGE"),
-    "presentation state": Case(
-        report(GrayscaleSoftcopyPresentationStateStorage, "PR"), "NOT_AN_IMAGE"
-    ),
-    "key object": Case(report(KeyObjectSelectionDocumentStorage, "KO"), "NOT_AN_IMAGE"),
-    "PDF": Case(report(EncapsulatedPDFStorage, "DOC"), "NOT_AN_IMAGE"),
-}
 
 CONTENT: dict[str, Case] = {
     "multi-frame": refused(
