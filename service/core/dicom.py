@@ -8,6 +8,7 @@ Each step lives beside this file: `dicom_layout` (bytes), `dicom_tags` (values),
 from dataclasses import replace
 
 import numpy as np
+from pydicom.uid import UID
 
 from service.core.appearance import Polarity, judge_polarity
 from service.core.dicom_codecs import LOSSY
@@ -98,9 +99,14 @@ def _require_pixels(layout: Layout, tags: Tags) -> PixelSpan:
     """Tell an object that is no image from an image whose pixels are missing."""
     if layout.pixels is not None and layout.pixels.spans:
         return layout.pixels
-    if "Rows" in tags or layout.pixels is not None:
+    if "Rows" in tags or layout.pixels is not None or _claims_pixels(tags):
         raise NoPixelData("the header describes an image, and there is no pixel data")
     raise NotEvaluated("NOT_AN_IMAGE", "a report, presentation state or other object without image")
+
+
+def _claims_pixels(tags: Tags) -> bool:
+    """Tell a radiograph cut before its pixels from an object that never had any."""
+    return "Image Storage" in UID(tags.text("SOPClassUID")).name
 
 
 def _loss_caution(layout: Layout, tags: Tags) -> tuple[Caution, ...]:

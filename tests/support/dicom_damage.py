@@ -41,6 +41,11 @@ def half(body: bytes) -> bytes:
     return body[: len(body) // 2]
 
 
+def until_pixel_format(body: bytes) -> bytes:
+    """All that stands before Samples per Pixel, cut between two elements."""
+    return body[: body.index(b"\x28\0\x02\0US")]
+
+
 def without_preamble(body: bytes) -> bytes:
     """Only the data set and its meta header."""
     return body[132:]

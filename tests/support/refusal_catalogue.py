@@ -33,6 +33,7 @@ from tests.support.dicom_damage import (
     planes,
     replaced,
     shortened,
+    until_pixel_format,
 )
 from tests.support.frame_encoders import encode_frame
 from tests.support.scope_catalogue import COLOURED, LEVELS_8, PURPOSE
@@ -126,6 +127,10 @@ DAMAGE: dict[str, Case] = {
     "fewer bytes than the header says": refused("PIXEL_DATA_DAMAGED", tags={"Rows": 97}),
     "more bytes than the header says": refused("PIXEL_DATA_DAMAGED", tags={"Rows": 90}),
     "no pixel data": refused("NO_PIXEL_DATA", tags={"PixelData": None}),
+    "CR of a header alone": refused(
+        "NO_PIXEL_DATA", modality="CR", tags={"PixelData": None, "Rows": None, "Columns": None}
+    ),
+    "file cut before its image description": refused("NO_PIXEL_DATA", change=until_pixel_format),
     "more bits stored than allocated": refused("DAMAGED_FILE", tags={"BitsStored": 17}),
     "no rows": refused("DAMAGED_FILE", tags={"Rows": None}),
     "no photometric interpretation": refused(
