@@ -102,9 +102,12 @@ class Case:
         self.file_format = sniff(self.body)
         self.input_digest = digest
 
-    def identify(self, radiograph: Radiograph, scanner: str) -> None:
-        """Keep what the tags say; what has a SOP instance is known again by its pixels."""
-        self.scanner = scanner
+    def identify(self, context: DicomContext, scanner: str) -> None:
+        """Keep what the tags say, whether the pixels can be read or not."""
+        self.dicom, self.scanner = context, scanner
+
+    def keep(self, radiograph: Radiograph) -> None:
+        """Note what was read; what has a SOP instance is known again by its pixels."""
         self.dicom = radiograph.dicom
         self.cautions = radiograph.cautions
         if radiograph.stored is not None:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from service.answers import Answers, Body, by_finding
 from service.batcher import Batcher
@@ -14,14 +15,14 @@ from service.case import Case, ServedModel
 from service.core.artifact import digest_of
 from service.core.attention import Overlay, draw_backdrop, overlay_attention
 from service.core.drift_scalars import sample_radiograph
-from service.core.errors import DeadlineExceeded, NotEvaluated, ReplayConflict
+from service.core.errors import DeadlineExceeded, IntakeError, NotEvaluated, ReplayConflict
 from service.core.findings import Finding
 from service.core.inference import Scores
 from service.core.intake import IntakeLimits, read_radiograph, sniff
 from service.core.ood import check_distribution
 from service.core.preprocess import preprocess
-from service.core.radiograph import FileFormat, Pixels, Radiograph
-from service.core.scope import check_scope
+from service.core.radiograph import DicomContext, FileFormat, Pixels, Radiograph
+from service.core.scope import check_modality, check_scope
 from service.core.triage import triage
 from service.decoders import Decoders
 from service.drift_monitor import DriftMonitor
@@ -135,7 +136,11 @@ class Pipeline:
         """In one go what no row can know; a SOP instance is looked up before the second half."""
         if sniff(case.body) is not FileFormat.DICOM:
             return await self._decoders.run(self._read_and_prepare, case, turn=case.turn)
-        radiograph = await self._decoders.run(self._read, case, turn=case.turn)
+        try:
+            radiograph = await self._decoders.run(self._read, case, turn=case.turn)
+        except NotEvaluated:
+            await self._ledger.look_up(case)
+            raise
         # A log that is slow to answer must not gather decoded radiographs without end.
         with case.hold(radiograph.grey.nbytes):
             await self._ledger.look_up(case)
@@ -157,11 +162,19 @@ class Pipeline:
         digest = self._decoders.beside(lambda: digest_of(case.body))
         try:
             with case.step("read", self._clock):
-                radiograph = read_radiograph(case.body, self._limits)
+                radiograph = read_radiograph(
+                    case.body, self._limits, note=partial(self._identify, case)
+                )
+        except IntakeError:
+            check_modality(case.dicom, self._model.intended_use)
+            raise
         finally:
             case.stamp_input(digest())
-        case.identify(radiograph, self._scanners.alias_of(radiograph.dicom))
+        case.keep(radiograph)
         return replace(radiograph, stored=None)
+
+    def _identify(self, case: Case, context: DicomContext) -> None:
+        case.identify(context, self._scanners.alias_of(context))
 
     def _prepare(self, case: Case, radiograph: Radiograph) -> Pixels:
         """Radiograph -> Pixels, if it is inside the intended use."""

@@ -5,6 +5,7 @@ Each step lives beside this file: `dicom_layout` (bytes), `dicom_tags` (values),
 `dicom_padding`, `polarity`, `dicom_context` (what scope and record need).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -29,8 +30,17 @@ from service.core.dicom_tags import Tags, read_tags
 from service.core.errors import IntakeError, NoPixelData, NotEvaluated, UnsupportedPixelFormat
 from service.core.grey import check_size, widen
 from service.core.polarity import read_polarity
-from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph, StoredPixels
+from service.core.radiograph import (
+    WHITE,
+    Caution,
+    DicomContext,
+    FileFormat,
+    Grey,
+    Radiograph,
+    StoredPixels,
+)
 
+NoteContext = Callable[[DicomContext], None]
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00")
 _REQUIRED_WITHOUT_PREAMBLE = ("SOPClassUID", "Modality", "Rows")
@@ -52,10 +62,17 @@ def looks_like_dicom(body: bytes) -> bool:
     return all(keyword in tags for keyword in _REQUIRED_WITHOUT_PREAMBLE)
 
 
-def read_dicom(body: bytes, *, max_pixels: int, min_side_px: int) -> Radiograph:
+def read_dicom(
+    body: bytes, *, max_pixels: int, min_side_px: int, note: NoteContext | None = None
+) -> Radiograph:
     """Read the only frame of a DICOM image, in display polarity.
 
     Everything that the header alone can tell is refused before a pixel is touched.
+
+    Parameters
+    ----------
+    note
+        Is told what the tags say before anything else is asked of them.
 
     Raises
     ------
@@ -67,6 +84,9 @@ def read_dicom(body: bytes, *, max_pixels: int, min_side_px: int) -> Radiograph:
     """
     layout = find_layout(body)
     tags = read_tags(body, layout)
+    context = read_context(tags, transfer_syntax_uid=layout.transfer_syntax_uid)
+    if note is not None:
+        note(context)
     pixels = _require_pixels(layout, tags)
     pixel_format = read_pixel_format(tags)
     check_size(
@@ -80,7 +100,6 @@ def read_dicom(body: bytes, *, max_pixels: int, min_side_px: int) -> Radiograph:
         if pixel_format.photometric_interpretation in MONOCHROME
         else _render_colour(words, layout, pixel_format, tags)
     )
-    context = read_context(tags)
     return Radiograph(
         grey,
         FileFormat.DICOM,

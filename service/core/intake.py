@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.core.dicom import looks_like_dicom, read_dicom
+from service.core.dicom import NoteContext, looks_like_dicom, read_dicom
 from service.core.errors import BodyTooLarge, EmptyUpload, UnknownFormat
 from service.core.radiograph import FileFormat, Radiograph
 from service.core.raster import read_raster
@@ -33,8 +33,15 @@ def sniff(body: bytes) -> FileFormat | None:
     return FileFormat.DICOM if looks_like_dicom(body) else None
 
 
-def read_radiograph(body: bytes, limits: IntakeLimits = IntakeLimits()) -> Radiograph:
+def read_radiograph(
+    body: bytes, limits: IntakeLimits = IntakeLimits(), *, note: NoteContext | None = None
+) -> Radiograph:
     """Read a PNG, JPEG or DICOM upload.
+
+    Parameters
+    ----------
+    note
+        Is told what the tags of a DICOM upload say, whether its pixels can be read or not.
 
     Raises
     ------
@@ -52,5 +59,5 @@ def read_radiograph(body: bytes, limits: IntakeLimits = IntakeLimits()) -> Radio
         raise UnknownFormat("the bytes are neither PNG, JPEG nor DICOM")
     bounds = {"max_pixels": limits.max_pixels, "min_side_px": limits.min_side_px}
     if file_format is FileFormat.DICOM:
-        return read_dicom(body, **bounds)
+        return read_dicom(body, **bounds, note=note)
     return read_raster(body, file_format, **bounds)

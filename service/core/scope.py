@@ -101,10 +101,21 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
     return cautions + _check_polarity(float(likenesses[0])) + turn
 
 
-def _check_origin(context: DicomContext, intended_use: IntendedUse) -> None:
-    if context.modality not in intended_use.modalities:
+def check_modality(context: DicomContext | None, intended_use: IntendedUse) -> None:
+    """Refuse another modality, whether or not this reader could read its pixels.
+
+    Raises
+    ------
+    NotEvaluated
+        Reason `NOT_A_CHEST_RADIOGRAPH`.
+    """
+    if context is not None and context.modality not in intended_use.modalities:
         allowed = ", ".join(intended_use.modalities)
         raise NotEvaluated("NOT_A_CHEST_RADIOGRAPH", f"the modality is not one of {allowed}")
+
+
+def _check_origin(context: DicomContext, intended_use: IntendedUse) -> None:
+    check_modality(context, intended_use)
     # DERIVED\PRIMARY is what many detectors write on the very image that they want to be read;
     # only SECONDARY says that the pixels were made from another image.
     if context.sop_class_uid in SECONDARY_CAPTURE_UIDS or context.image_type[1:2] == ("SECONDARY",):

@@ -15,6 +15,17 @@ from service.record import Entry, Outcome
 from service.settings import IntakeSettings
 from tests.support.apps import OpenApp, open_app, tiny_settings
 from tests.support.radiographs import chest_levels, dicom_bytes, png_bytes
+from tests.support.refusal_catalogue import REFUSED
+from tests.support.scope_catalogue import COLOURED
+
+REFUSED_WHILE_READING = [
+    "multi-frame", "coloured secondary capture", "contradicting polarity, no chest to judge by",
+]  # fmt: skip
+UNREADABLE: list[dict[str, Any]] = [
+    {"stored": COLOURED, "photometric": "RGB", "bits_stored": 8, "modality": "US"},
+    {"modality": "RTDOSE", "tags": {"BitsAllocated": 32}},
+    {"modality": "SEG", "tags": {"BitsAllocated": 1, "BitsStored": 1}},
+]
 
 
 @pytest.fixture
@@ -118,6 +129,38 @@ async def test_image_outside_the_intended_use_has_no_scores_and_a_row(
     assert answer["probabilities"] is None
     assert answer["triage"] is None
     assert (entry.outcome, entry.reason) == (Outcome.NOT_EVALUATED, reason)
+
+
+@pytest.mark.parametrize("name", REFUSED_WHILE_READING)
+async def test_what_is_refused_while_reading_has_an_identity_and_is_replayed(
+    service: OpenApp, name: str
+) -> None:
+    body = REFUSED[name].body({"SOPInstanceUID": "1.2.3.4", "AccessionNumber": "A1"})
+
+    first, second = [(await service.client.post("/predict", content=body)).json() for _ in "ab"]
+
+    assert first["reason"] == REFUSED[name].outcome
+    assert (second["id"], second["replay"]) == (first["id"], True)
+    assert [entry.outcome for entry in entries(service)] == [
+        Outcome.NOT_EVALUATED,
+        Outcome.REPLAYED,
+    ]
+    for entry in entries(service):
+        assert None not in (entry.pseudonyms.sop_instance, entry.pseudonyms.accession)
+
+
+@pytest.mark.parametrize("options", UNREADABLE)
+async def test_another_modality_is_not_evaluated_even_where_its_pixels_are_not_read(
+    service: OpenApp, options: dict[str, Any]
+) -> None:
+    answer = await service.client.post("/predict", content=dicom_bytes(**options))
+    as_radiograph = await service.client.post(
+        "/predict", content=dicom_bytes(**{**options, "modality": "CR"})
+    )
+
+    assert answer.status_code == 200
+    assert answer.json()["reason"] == "NOT_A_CHEST_RADIOGRAPH"
+    assert as_radiograph.status_code == 422
 
 
 async def test_row_that_cannot_be_written_is_no_answer(service: OpenApp) -> None:
