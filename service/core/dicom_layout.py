@@ -4,7 +4,7 @@ A flat walk over element headers, in constant memory and without recursion. It c
 which would inflate, recurse or allocate whatever the sender asks for.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from service.core.errors import (
@@ -50,8 +50,17 @@ class PixelSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """Byte range of a sequence of undefined length, from its tag to behind its end."""
+
+    tag: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the parts of one DICOM object lie in its bytes."""
+    """Where the parts of one DICOM object lie in its bytes; `containers` in order, not nested."""
 
     transfer_syntax_uid: str
     implicit_vr: bool
@@ -59,6 +68,7 @@ class Layout:
     header_start: int
     header_end: int
     pixels: PixelSpan | None
+    containers: tuple[Container, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,10 @@ def find_layout(body: bytes) -> Layout:
         raise UnsupportedTransferSyntax("Deflated Explicit VR Little Endian is not accepted")
     little = transfer_syntax != EXPLICIT_VR_BIG_ENDIAN
     explicit = _is_vr(body[start + 4 : start + 6])
-    header_end, pixels = _find_pixels(body, start, explicit=explicit, little=little)
+    containers: list[Container] = []
+    header_end, pixels = _find_pixels(
+        body, start, explicit=explicit, little=little, containers=containers
+    )
     return Layout(
         transfer_syntax or (EXPLICIT_VR_LITTLE_ENDIAN if explicit else IMPLICIT_VR_LITTLE_ENDIAN),
         not explicit,
@@ -101,6 +114,7 @@ def find_layout(body: bytes) -> Layout:
         start,
         header_end,
         pixels,
+        tuple(containers),
     )
 
 
@@ -126,10 +140,10 @@ def _read_meta(body: bytes, start: int) -> tuple[str, int]:
 
 
 def _find_pixels(
-    body: bytes, start: int, *, explicit: bool, little: bool
+    body: bytes, start: int, *, explicit: bool, little: bool, containers: list[Container]
 ) -> tuple[int, PixelSpan | None]:
-    """Offset where the header ends, and the pixels if there are any."""
-    offset, enclosing = start, [explicit]
+    """Offset where the header ends, and the pixels if there are any; adds what is in between."""
+    offset, enclosing, opened = start, [explicit], Container(0, start, start)
     for _ in range(MAX_ELEMENTS):
         element = _read_element(body, offset, explicit=enclosing[-1], little=little)
         if element is None:
@@ -140,7 +154,11 @@ def _find_pixels(
             return offset, _span_pixels(body, element, little=little)
         if len(enclosing) == 1 and element.tag in _FLOAT_PIXELS:
             raise UnsupportedPixelFormat("floating-point pixels; expected 8 or 16 bit grey")
+        if len(enclosing) == 1:
+            opened = Container(element.tag, offset, offset)
         offset = _step(body, element, enclosing)
+        if len(enclosing) == 1 and element.tag in (_ITEM_END, _SEQUENCE_END):
+            containers.append(replace(opened, end=offset))
     raise DamagedFile(f"more than {MAX_ELEMENTS} elements before the pixel data")
 
 

@@ -21,6 +21,18 @@ from service.core.radiograph import Caution
 MAX_VALUE_BYTES = 512 * 1024
 """Largest value that is parsed; the largest legitimate one is a few LUTs of 65536 x 16 bit."""
 
+MAX_ITEMS = 64
+"""Items of a sequence that is read, all levels together; a radiograph has a few in each."""
+
+SEQUENCES_READ = (
+    "ModalityLUTSequence",
+    "VOILUTSequence",
+    "ViewCodeSequence",
+    "AnatomicRegionSequence",
+)
+"""pydicom makes objects of every item of a sequence without length, each of which takes longer
+than a pixel row: no other such sequence is shown to it."""
+
 # pydicom quotes values of tags, names included, in its warnings and log lines; they must not
 # leave. A filter, because a logging configuration may reset level, handlers and `disabled`.
 # All of this is set once, at import, and never again, so threads cannot see them change.
@@ -74,7 +86,12 @@ class Tags:
         return self._guard(keyword, lambda value: value if isinstance(value, bytes) else None)
 
     def items(self, keyword: str) -> tuple["Tags", ...]:
-        """Items of a sequence."""
+        """Items of one of `SEQUENCES_READ`; one with too many counts as unreadable."""
+        raw: object = self._dataset.get_item(Tag(keyword))
+        octets = raw.value if isinstance(raw, RawDataElement) else None
+        if octets and octets.count(_item_tag(self.little_endian)) > MAX_ITEMS:
+            self._unreadable.add(keyword)
+            return ()
         datasets = self._guard(keyword, _to_datasets) or ()
         return tuple(
             Tags(dataset, little_endian=self.little_endian, unreadable=self._unreadable)
@@ -115,12 +132,33 @@ def read_tags(body: bytes, layout: Layout) -> Tags:
     DamagedFile
         pydicom cannot parse it. Its own message may quote a value, so it is not passed on.
     """
-    header = io.BytesIO(body[layout.header_start : layout.header_end])
+    header, unreadable = _select(body, layout)
     try:
-        dataset = read_dataset(header, layout.implicit_vr, layout.little_endian)
+        dataset = read_dataset(io.BytesIO(header), layout.implicit_vr, layout.little_endian)
     except Exception:  # noqa: BLE001 - pydicom raises nearly anything on hostile bytes
         raise DamagedFile("the header of the DICOM file cannot be parsed") from None
-    return Tags(dataset, little_endian=layout.little_endian)
+    return Tags(dataset, little_endian=layout.little_endian, unreadable=unreadable)
+
+
+def _select(body: bytes, layout: Layout) -> tuple[bytes, set[str]]:
+    """The header without sequences that are not read, and keywords of those that go on and on."""
+    wanted = {int(Tag(keyword)): keyword for keyword in SEQUENCES_READ}
+    item_tag, seen = _item_tag(layout.little_endian), set[int]()
+    parts, unreadable, start = list[bytes](), set[str](), layout.header_start
+    for container in layout.containers:
+        count = body.count(item_tag, container.start, container.end)
+        if container.tag in wanted and container.tag not in seen and count <= MAX_ITEMS:
+            seen.add(container.tag)
+            continue
+        if container.tag in wanted:
+            unreadable.add(wanted[container.tag])
+        parts.append(body[start : container.start])
+        start = container.end
+    return b"".join((*parts, body[start : layout.header_end])), unreadable
+
+
+def _item_tag(little_endian: bool) -> bytes:
+    return b"\xfe\xff\x00\xe0" if little_endian else b"\xff\xfe\xe0\x00"
 
 
 def _to_texts(value: object) -> tuple[str, ...]:

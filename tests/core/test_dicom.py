@@ -13,10 +13,13 @@ from pydicom.data import get_testdata_file
 
 from service.core.appearance import Polarity, judge_polarity
 from service.core.dicom import looks_like_dicom
+from service.core.dicom_layout import find_layout
+from service.core.dicom_tags import read_tags
 from service.core.errors import IntakeError
 from service.core.intake import read_radiograph
 from service.core.radiograph import WHITE, DicomContext, View
 from service.core.scope import IntendedUse, check_scope
+from tests.support.dicom_damage import with_sequence
 from tests.support.radiographs import chest_levels, coded, dicom_bytes, sentinel_dicom_bytes
 
 SMALL = chest_levels(96, 80)
@@ -128,6 +131,16 @@ def test_any_rescale_without_window_leaves_the_picture_alone(
     read = read_radiograph(dicom_bytes(stored, bits_stored=bits, rescale=rescale)).grey
 
     assert np.abs(read.astype(int) - plain).max() <= 1
+
+
+def test_sequences_that_are_not_read_are_not_parsed() -> None:
+    body = with_sequence(0x00400275, 3)(dicom_bytes(SMALL, tags={"ViewCodeSequence": coded("1")}))
+
+    tags = read_tags(body, find_layout(body))
+
+    assert "RequestAttributesSequence" not in tags
+    assert tags.items("ViewCodeSequence")[0].text("CodeValue") == "1"
+    assert not tags.cautions()
 
 
 @pytest.mark.parametrize(

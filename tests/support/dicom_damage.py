@@ -106,6 +106,18 @@ def nested(depth: int) -> bytes:
     return body[:at] + opening * depth + closing * depth + body[at:]
 
 
+def with_sequence(tag: int, items: int, times: int = 1) -> Callable[[bytes], bytes]:
+    """Before the pixels, a sequence of undefined length with so many empty items."""
+    header = struct.pack("<HH2sxxI", tag >> 16, tag & 0xFFFF, b"SQ", 0xFFFFFFFF)
+    item, end = (struct.pack("<HHI", 0xFFFE, element, 0) for element in (0xE000, 0xE0DD))
+
+    def change(body: bytes) -> bytes:
+        at = body.rindex(b"\xe0\x7f\x10\x00")
+        return body[:at] + (header + item * items + end) * times + body[at:]
+
+    return change
+
+
 def huge_jpeg_2000(side_px: int = 8192) -> bytes:
     """A few hundred bytes that decode to 134 MB: 8192 x 8192 samples of 16 bits."""
     frame = encode_array(np.zeros((64, 64), np.uint16), bits_stored=16)

@@ -13,7 +13,7 @@ from pydicom.uid import (
 )
 
 from tests.support.cases import Case, exact, refused, warned
-from tests.support.dicom_damage import replaced, report
+from tests.support.dicom_damage import replaced, report, with_sequence
 from tests.support.phantoms import chest_levels
 from tests.support.radiographs import coded
 
@@ -45,6 +45,15 @@ EXAM: dict[str, Case] = {
     ),
     "age in weeks": exact(age="999W"),
     "age without leading zeros": exact(age="45Y"),
+    "a sequence that is not read, with 49,000 items": exact(
+        change=with_sequence(0x00400275, 49_000)
+    ),
+    "view by one of 49,000 codes": warned(
+        "TAG_UNREADABLE", change=with_sequence(0x00540220, 49_000)
+    ),
+    "view by 700 sequences of codes": warned(
+        "TAG_UNREADABLE", change=with_sequence(0x00540220, 60, times=700)
+    ),
     "AP view": warned("VIEW_AP", view="AP"),
     "no view": warned("VIEW_UNKNOWN", view=None),
     "unknown view": warned("VIEW_UNKNOWN", view="STEHEND"),
