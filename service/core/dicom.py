@@ -84,7 +84,7 @@ def read_dicom(
     """
     layout = find_layout(body)
     tags = read_tags(body, layout)
-    context = read_context(tags, transfer_syntax_uid=layout.transfer_syntax_uid)
+    context = read_context(tags)
     if note is not None:
         note(context)
     pixels = _require_pixels(layout, tags)

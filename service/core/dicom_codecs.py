@@ -7,7 +7,7 @@ measurement of speed (`python -m bench.decode`) and of what damaged input does t
 """
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import imagecodecs
 import numpy as np
@@ -125,8 +125,30 @@ def _decode_jpeg_ls(frame: bytes, pixel_format: PixelFormat) -> NDArray[np.gener
 
 def _decode_jpeg_2000(frame: bytes, pixel_format: PixelFormat) -> NDArray[np.generic]:
     codestream = unwrap_jpeg_2000(frame)
-    _check_promise(read_jpeg_2000(codestream), pixel_format)
-    return _call(lambda: imagecodecs.jpeg2k_decode(codestream, numthreads=1))
+    promise = read_jpeg_2000(codestream)
+    _check_promise(promise, pixel_format)
+    samples = _call(lambda: imagecodecs.jpeg2k_decode(codestream, numthreads=1))
+    return _settle_sign(samples, promise, pixel_format)
+
+
+def _settle_sign(
+    samples: NDArray[Any], promise: Promise, pixel_format: PixelFormat
+) -> NDArray[np.generic]:
+    """Give back the sign that some encoders leave out of a codestream of two's complement.
+
+    Raises
+    ------
+    PixelDataDamaged
+        Samples below zero, where the header says that there are none.
+    """
+    if promise.signed == pixel_format.signed:
+        return samples
+    if promise.signed:
+        if int(samples.min()) < 0:
+            raise PixelDataDamaged("the codestream holds signed samples, the header unsigned ones")
+        return samples
+    unused = 8 * samples.itemsize - promise.precision
+    return np.asarray((samples.view(f"i{samples.itemsize}") << unused) >> unused)
 
 
 def _check_jpeg(frame: bytes, pixel_format: PixelFormat, processes: tuple[int, ...]) -> None:

@@ -45,6 +45,7 @@ PADDED[:, :6] = 4000
 FRAME = encode_frame(LEVELS, JPEG2000Lossless, bits_stored=12)
 JP2_FRAME = encode_frame(LEVELS, JPEG2000Lossless, bits_stored=12, jp2=True)
 SIGNED_FRAME = encode_frame(SIGNED, JPEG2000Lossless, bits_stored=12)
+UNSIGNED_FRAME = encode_frame((SIGNED & 0x0FFF).astype(np.uint16), JPEG2000Lossless, bits_stored=12)
 SHUTTER: dict[str, object] = {
     "ShutterShape": "RECTANGULAR",
     "ShutterLeftVerticalEdge": 7,
@@ -182,6 +183,17 @@ LOSSLESS: dict[str, Case] = {
         signed=True,
         transfer_syntax=JPEG2000Lossless,
         frame=SIGNED_FRAME,
+    ),
+    "JPEG 2000, signed, of a codestream without sign": exact(
+        SIGNED.view(np.uint16),
+        signed=True,
+        bits_stored=16,
+        transfer_syntax=JPEG2000Lossless,
+        frame=UNSIGNED_FRAME,
+    ),
+    "JPEG 2000, unsigned, of a codestream with sign": exact(
+        transfer_syntax=JPEG2000Lossless,
+        frame=encode_frame(LEVELS.astype(np.int16), JPEG2000Lossless, bits_stored=13),
     ),
     "HTJ2K": exact(transfer_syntax=HTJ2KLossless),
     "HTJ2K, RPCL": exact(transfer_syntax=HTJ2KLosslessRPCL),

@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from tests.support.cases import LEVELS, Case, refused, upload
+from tests.support.dicom_catalogue import SIGNED_FRAME
 from tests.support.dicom_damage import (
     cut,
     filled,
@@ -155,6 +156,9 @@ DAMAGE: dict[str, Case] = {
         "PIXEL_DATA_DAMAGED",
         transfer_syntax=JPEG2000Lossless,
         frame=J2K.replace(b"\xff\x52\x00\x0c", b"\xff\x52\xff\xff"),
+    ),
+    "JPEG 2000 with samples below zero, unsigned by the header": refused(
+        "PIXEL_DATA_DAMAGED", transfer_syntax=JPEG2000Lossless, frame=SIGNED_FRAME
     ),
     "cut JPEG-LS, its end marker put back": refused(
         "PIXEL_DATA_DAMAGED",
