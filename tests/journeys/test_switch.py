@@ -1,12 +1,26 @@
 """A promotion takes effect under traffic, and no request is lost or answered by half a model."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
+
 from service.core.artifact import MANIFEST, load_artifact, load_current, write_current
-from tests.support.apps import SlowUpload, open_app, tiny_settings
+from service.decoders import Decoders
+from service.record import open_reader
+from service.settings import DecodeSettings
+from tests.support.apps import OpenApp, SlowUpload, open_app, tiny_settings
+from tests.support.gated_engine import GatedEngine, until
+from tests.support.gates import Gate
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.radiographs import png_bytes
+
+CROWD, FEW = 12, 4
+"""More than one call of the engine takes, and some more."""
+
+DECODERS = DecodeSettings().threads
 
 
 def _two_versions(folder: Path) -> Path:
@@ -43,6 +57,76 @@ async def test_requests_under_way_finish_and_later_ones_get_the_new_model(tmp_pa
     assert 'version="0.0.2"} 1.0' in metrics
     assert "cxr_model_info{digest" in metrics
     assert 'version="0.0.1"' not in metrics
+
+
+def send(service: OpenApp, uploads: int) -> list[asyncio.Task[httpx.Response]]:
+    """That many at the same time."""
+    return [
+        asyncio.create_task(service.client.post("/predict", content=png_bytes()))
+        for _ in range(uploads)
+    ]
+
+
+@asynccontextmanager
+async def decoders_at_work(service: OpenApp) -> AsyncIterator[Decoders]:
+    """All threads that decode have something else to do until the end of the block."""
+    decoders = service.runtime.slot.current.pipeline._decoders
+    with Gate() as gate:
+        busy = [asyncio.create_task(decoders.run(gate.hold)) for _ in range(DECODERS)]
+        await gate.entered(DECODERS)
+        yield decoders
+    await asyncio.gather(*busy)
+
+
+async def promote(service: OpenApp, store: Path, version: str) -> None:
+    """Name the version, and have it taken over, once."""
+    await service.runtime.watch.close()  # else it may look at the same time
+    write_current(store, load_artifact(store / "tiny" / version))
+    assert await service.runtime.watch.look()
+
+
+def recorded(folder: Path) -> dict[str, tuple[str, object]]:
+    """Version and answered probabilities of each row, by its id."""
+    reader = open_reader(f"sqlite:///{folder}/shadow.db")
+    rows = [logged.entry for logged in reader.rows(limit=1000)]
+    reader.close()
+    assert len({row.id for row in rows}) == len(rows)
+    return {row.id: (row.model.version, (row.answer or {})["probabilities"]) for row in rows}
+
+
+async def test_those_inside_the_old_model_and_those_inside_the_new_one_all_get_their_own(
+    tmp_path: Path,
+) -> None:
+    store = _two_versions(tmp_path / "store")
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        (alone,) = await asyncio.gather(*send(service, 1))
+        with Gate() as gate:
+            old = GatedEngine(service.runtime, gate)
+            early = send(service, CROWD)
+            await old.holds(CROWD)
+            async with decoders_at_work(service) as decoders:
+                early += send(service, FEW)
+                await until(lambda: decoders.waiting == FEW)
+                await promote(service, store, "0.0.2")
+            await old.holds(CROWD + FEW)
+            new = GatedEngine(service.runtime, gate)
+            late = send(service, CROWD)
+            await new.holds(CROWD)
+            inside = [not task.done() for task in (*early, *late)]
+        answers = [await asyncio.gather(*tasks) for tasks in (early, late)]
+
+    told = [[answer.json() for answer in group] for group in answers]
+    assert all(inside)
+    assert {a.status_code for group in answers for a in group} == {200}
+    assert [{a["model"]["version"] for a in group} for group in told] == [{"0.0.1"}, {"0.0.2"}]
+    first, second = ([a["probabilities"] for a in group] for group in told)
+    assert first == [alone.json()["probabilities"]] * (CROWD + FEW)
+    assert second == [second[0]] * CROWD
+    assert second[0] != first[0]
+    assert recorded(tmp_path) == {
+        a["id"]: (a["model"]["version"], a["probabilities"])
+        for a in (alone.json(), *told[0], *told[1])
+    }
 
 
 async def test_a_version_that_is_damaged_is_not_taken_over(tmp_path: Path) -> None:
