@@ -12,7 +12,7 @@ DX_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 
 MAX_AGE_YEARS = 130
-"""More is a mistyped date; the oldest verified human reached 122."""
+"""More is mistyped; the oldest verified human reached 122."""
 
 _DAYS_PER_YEAR = 365.2425
 _MODALITY_BY_SOP_CLASS = {CR_IMAGE: "CR", DX_FOR_PRESENTATION: "DX", DX_FOR_PROCESSING: "DX"}
@@ -31,6 +31,7 @@ def read_context(tags: Tags) -> DicomContext:
         body_part=read_body_part(tags),
         anatomic_region=read_region(tags),
         age_years=read_age_years(tags),
+        age_by_dates_years=read_age_by_dates(tags),
         presentation_intent="FOR PROCESSING" if sop_class == DX_FOR_PROCESSING else intent,
         image_type=tuple(value.upper() for value in tags.texts("ImageType")),
         sop_class_uid=sop_class,
@@ -54,8 +55,12 @@ def read_context(tags: Tags) -> DicomContext:
 def read_age_years(tags: Tags) -> float | None:
     """Patient's Age with its unit, else from the dates of birth and study."""
     match = _AGE.fullmatch(tags.text("PatientAge"))
-    if match is not None:
-        return int(match[1]) * _AGE_UNITS[match[2].upper()]
+    age = None if match is None else int(match[1]) * _AGE_UNITS[match[2].upper()]
+    return read_age_by_dates(tags) if age is None or age > MAX_AGE_YEARS else age
+
+
+def read_age_by_dates(tags: Tags) -> float | None:
+    """Age on the day of the study, or of the acquisition, by the date of birth."""
     born = _read_date(tags, "PatientBirthDate")
     taken = (_read_date(tags, keyword) for keyword in ("StudyDate", "AcquisitionDate"))
     day = next((found for found in taken if found is not None), None)

@@ -64,6 +64,7 @@ class DicomContext:
     window_source: str
     spacing_mm: tuple[float, float] | None
     anatomic_region: str = ""
+    age_by_dates_years: float | None = None
     burned_in_annotation: bool = False
     patient_orientation: tuple[str, ...] = ()
     manufacturer: str = field(repr=False, default="")

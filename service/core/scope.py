@@ -90,7 +90,7 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
         cautions = (
             *_check_body_part(context),
             *_check_view(context, intended_use),
-            *_check_age(context.age_years, intended_use),
+            *_check_age(context, intended_use),
             *_check_annotation(context),
         )
     thin_grey = thin(radiograph.grey)
@@ -147,16 +147,23 @@ def _check_view(context: DicomContext, intended_use: IntendedUse) -> tuple[Cauti
     return ()
 
 
-def _check_age(age_years: float | None, intended_use: IntendedUse) -> tuple[Caution, ...]:
-    if age_years is None:
+def _check_age(context: DicomContext, intended_use: IntendedUse) -> tuple[Caution, ...]:
+    if context.age_years is None:
         detail = "no readable age or birth date in the tags"
         if intended_use.unknown_age == "refuse":
             raise NotEvaluated("AGE_UNKNOWN", detail)
         return (Caution("AGE_UNKNOWN", detail),)
-    least, most = intended_use.min_age_years, intended_use.max_age_years
-    if (least is not None and age_years < least) or (most is not None and age_years > most):
+    if not _is_age_in_scope(context.age_years, intended_use):
         raise NotEvaluated("AGE_OUT_OF_SCOPE", "the patient's age is outside the intended use")
+    by_dates = context.age_by_dates_years
+    if by_dates is not None and not _is_age_in_scope(by_dates, intended_use):
+        return (Caution("AGE_AMBIGUOUS", "the birth date says an age outside the intended use"),)
     return ()
+
+
+def _is_age_in_scope(age_years: float, intended_use: IntendedUse) -> bool:
+    least, most = intended_use.min_age_years, intended_use.max_age_years
+    return (least is None or age_years >= least) and (most is None or age_years <= most)
 
 
 def _check_annotation(context: DicomContext) -> tuple[Caution, ...]:

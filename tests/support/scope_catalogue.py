@@ -64,6 +64,11 @@ EXAM: dict[str, Case] = {
     ),
     "view in several words": exact(view="ERECT PA"),
     "no body part": warned("BODY_PART_UNKNOWN", body_part=None),
+    "age of 999 years": warned("AGE_UNKNOWN", age="999Y"),
+    "age of 131 years, 45 by dates": exact(age="131Y", tags={"PatientBirthDate": "19790101"}),
+    "age that the birth date contradicts": warned(
+        "AGE_AMBIGUOUS", tags={"PatientBirthDate": "20200101"}
+    ),
     "no age": warned("AGE_UNKNOWN", age=None, tags={"PatientBirthDate": None}),
     "unreadable age": warned("AGE_UNKNOWN", age="YY", tags={"PatientBirthDate": "1899"}),
 }
@@ -116,6 +121,9 @@ PURPOSE: dict[str, Case] = {
     "child": refused("AGE_OUT_OF_SCOPE", age="007Y"),
     "child, bad value": refused("AGE_OUT_OF_SCOPE", age="7Y"),
     "infant in months": refused("AGE_OUT_OF_SCOPE", age="018M"),
+    "age of 999 years, child by birth date": refused(
+        "AGE_OUT_OF_SCOPE", age="999Y", tags={"PatientBirthDate": "20200101"}
+    ),
     "child, by birth date": refused(
         "AGE_OUT_OF_SCOPE",
         age=None,
