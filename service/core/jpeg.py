@@ -17,7 +17,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.errors import UnsupportedPixelFormat
+from service.core.errors import DamagedFile, UnsupportedPixelFormat
 
 START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN = 0xD8, 0xD9, 0xDA
 PROGRESSIVE: Final = 0xC2
@@ -36,7 +36,10 @@ UNSENT = 14
 """Above any position of a bit (T.81 table B.3)."""
 
 MOST_SEGMENTS = 1_000
-"""More than a colour profile, previews and some twenty scans take."""
+"""More than a colour profile, previews and scans take."""
+
+MOST_SCANS = 100
+"""Encoders write ten or so; each costs a pass over the whole picture, however few bytes it has."""
 
 FILLER = bytes(range(1, 255)) * 64
 """To be read on where a scan ends early; without FF, so that nothing of it is a marker."""
@@ -50,7 +53,7 @@ Samples = NDArray[np.uint8 | np.uint16]
 
 
 def check_process(codestream: bytes) -> int:
-    """Refuse by the frame header what no reader of JPEG pictures here decodes.
+    """Refuse by the headers what no reader of JPEG pictures here decodes.
 
     Returns
     -------
@@ -60,12 +63,22 @@ def check_process(codestream: bytes) -> int:
     ------
     UnsupportedPixelFormat
         JPEG-LS, arithmetic coding, hierarchical frames, or other than 8 bits.
+    DamagedFile
+        More scans or segments than any encoder writes.
     """
+    process, sent, scans = 0, _Sent(b""), 0
     for marker, segment, _ in _segments(codestream):
         if marker in FRAMES:
             _check_frame(marker, segment)
-            return marker
-    return 0
+            process, sent = marker, _Sent(segment)
+        elif marker == START_OF_SCAN:
+            scans += 1
+            sent.note(segment, is_progressive=process == PROGRESSIVE)
+            if scans > MOST_SCANS:
+                raise DamagedFile(f"jpeg with more than {MOST_SCANS} scans")
+            if scans == 1 and process != PROGRESSIVE and sent.is_complete():
+                break  # libjpeg reads no further
+    return process
 
 
 def _check_frame(marker: int, frame: bytes) -> None:
@@ -160,3 +173,4 @@ def _segments(codestream: bytes) -> Iterator[tuple[int, bytes, int]]:
         if marker == END_OF_IMAGE:
             return
         at += length
+    raise DamagedFile(f"jpeg with more than {MOST_SEGMENTS} segments")

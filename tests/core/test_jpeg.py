@@ -113,3 +113,19 @@ def test_lossless_picture_is_exact_and_not_called_lossy() -> None:
 def test_sound_jpeg_that_is_not_read_here_is_not_called_damaged(body: bytes, said: str) -> None:
     with pytest.raises(UnsupportedPixelFormat, match=said):
         read_radiograph(body)
+
+
+@pytest.mark.parametrize("count", [100, 2_000])
+def test_more_scans_than_any_encoder_writes_are_not_decoded(count: int) -> None:
+    body = PICTURES["grey"]
+    scan = body[body.rindex(b"\xff\xc4", 0, body.rindex(SCAN)) : -2]
+
+    with pytest.raises(DamagedFile, match="more than"):
+        read_radiograph(body[:-2] + scan * count + END)
+
+
+def test_segments_without_end_before_the_picture_are_not_walked() -> None:
+    body = PICTURES["grey"]
+
+    with pytest.raises(DamagedFile, match="segments"):
+        read_radiograph(body[:2] + b"\xff\xef\0\2" * 2_000 + body[2:])
