@@ -4,6 +4,8 @@ Axes: H rows, W columns.
 """
 
 import io
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,14 +73,28 @@ def encode_jpeg(grey: Grey) -> bytes:
     return _encode((grey >> 8).astype(np.uint8), "JPEG")
 
 
-def encode_dicom(grey: Grey, *, inverted: bool = False, age_years: int = 45) -> bytes:
-    """A digital radiograph (PA, for presentation) of 12 bit; inverted: MONOCHROME1."""
+def encode_dicom(
+    grey: Grey,
+    *,
+    inverted: bool = False,
+    age_years: int = 45,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """A digital radiograph (PA, for presentation) of 12 bit; inverted: MONOCHROME1.
+
+    Parameters
+    ----------
+    tags
+        Values that replace, or stand beside, those of a phantom, by their DICOM keyword.
+    """
     stored = grey >> (16 - STORED_BITS)
     if inverted:
         stored = (1 << STORED_BITS) - 1 - stored
     dataset = _describe_dicom(f"{age_years:03d}Y", "MONOCHROME1" if inverted else "MONOCHROME2")
     dataset.PresentationLUTShape = "INVERSE" if inverted else "IDENTITY"
     dataset.Rows, dataset.Columns = grey.shape
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
     dataset.PixelData = stored.astype("<u2").tobytes()
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)

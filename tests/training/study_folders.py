@@ -15,7 +15,6 @@ from service.core.radiograph import Grey
 from training.config import AugmentConfig, OptimiserConfig, RunConfig
 from training.phantoms import draw_chest, encode_dicom, encode_jpeg, encode_png8, encode_png16
 
-ENCODERS = {"png": encode_png8, "jpeg": encode_jpeg, "dcm": encode_dicom}
 SIDE_PX = 96
 COLUMNS = (
     "split", "file", "label", "source", "patient_id", "tier", "age", "sex", "view", "sha256",
@@ -85,7 +84,7 @@ def write_class_folders(folder: Path, counts: Counts = FEW) -> Path:
         suffix = ("png", "jpeg", "dcm")[number % 3]
         place = folder / split / finding.upper() / f"{split}-{number}.{suffix}"
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(ENCODERS[suffix](_chest(split, finding, number)))
+        place.write_bytes(_encode(suffix, split, finding, number))
     return folder
 
 
@@ -131,6 +130,13 @@ def _each(counts: Counts) -> list[tuple[str, Finding, int]]:
         for finding, count in findings.items()
         for number in range(count)
     ]
+
+
+def _encode(suffix: str, split: str, finding: Finding, number: int) -> bytes:
+    chest = _chest(split, finding, number)
+    if suffix == "dcm":
+        return encode_dicom(chest, tags={"PatientID": f"{split}-{finding}-{number}"})
+    return encode_png8(chest) if suffix == "png" else encode_jpeg(chest)
 
 
 def _chest(split: str, finding: Finding, number: int) -> Grey:

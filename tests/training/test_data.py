@@ -10,10 +10,11 @@ from service.core.findings import Finding
 from service.core.preprocess import PreprocessSpec
 from tests.training.study_folders import FEW, write_class_folders, write_manifest_folder
 from training.data.dataset import StudyUnreadable, load_dataset
-from training.data.index import index_studies
+from training.data.index import index_studies, survey_folder
 from training.data.sampling import sampling_weights
 from training.data.splits import SplitLeak, check_splits, split_digest
 from training.data.studies import NoStudies, Split, Study, select
+from training.phantoms import draw_chest, encode_dicom
 
 SPEC = PreprocessSpec(side_px=64)
 IMAGES = sum(sum(findings.values()) for findings in FEW.values())
@@ -179,3 +180,45 @@ def test_split_digest_ignores_order_and_sees_every_change() -> None:
 
     assert split_digest(studies) == split_digest(studies[::-1])
     assert split_digest(studies) != split_digest(moved)
+
+
+CHEST = draw_chest(5, Finding.NORMAL, 96, 96)
+
+
+def write_dicom(folder: Path, name: str, seed: int = 0, **tags: str) -> None:
+    write_file(folder, name, encode_dicom(CHEST + np.uint16(16 * seed), tags=tags))
+
+
+def test_patient_of_the_tags_in_two_splits_is_refused(tmp_path: Path) -> None:
+    write_dicom(tmp_path, "train/normal/a.dcm", 1, PatientID="HOSP-1")
+    write_dicom(tmp_path, "test/normal/b.dcm", 2, PatientID="HOSP-1 ")
+
+    with pytest.raises(SplitLeak, match="dicom:") as caught:
+        index_studies(tmp_path)
+    assert "HOSP-1" not in str(caught.value)
+
+
+def test_equal_numbers_of_two_issuers_are_two_patients(tmp_path: Path) -> None:
+    write_dicom(tmp_path, "train/normal/a.dcm", 1, PatientID="7", IssuerOfPatientID="east")
+    write_dicom(tmp_path, "test/normal/b.dcm", 2, PatientID="7", IssuerOfPatientID="west")
+
+    assert len(index_studies(tmp_path)) == 2
+
+
+def test_age_sex_and_view_come_from_the_tags(tmp_path: Path) -> None:
+    write_dicom(tmp_path, "train/normal/a.dcm", PatientSex="F", ViewPosition="AP")
+
+    (found,) = index_studies(tmp_path)
+
+    assert (found.age_years, found.sex, found.view) == (45.0, "F", "AP")
+
+
+def test_studies_whose_patient_nothing_tells_are_counted(tmp_path: Path) -> None:
+    write_dicom(tmp_path, "train/normal/a.dcm", 1, PatientID="")
+    write_dicom(tmp_path, "train/normal/IM-0115-0001.dcm", 2, PatientID="")
+    write_dicom(tmp_path, "train/normal/b.dcm", 3, PatientID="HOSP-1")
+    write_file(tmp_path, "train/normal/image12.png")
+
+    (note,) = survey_folder(tmp_path).notes
+
+    assert note.startswith("unproved: of 2 of 4 studies")

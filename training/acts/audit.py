@@ -7,7 +7,7 @@ from rich.table import Table
 
 from service.core.inference import Forward, Recipe
 from service.core.radiograph import Pixels
-from training.acts.steps import Workplace, progress_bar, read_dataset
+from training.acts.steps import Workplace, list_studies, progress_bar, read_dataset
 from training.audit.randomise import cascade, randomise
 from training.audit.results import AUDIT, Audit, AuditTest
 from training.audit.scores import Seen, look_at
@@ -27,7 +27,6 @@ from training.audit.verdict import (
 from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset
-from training.data.index import index_studies
 from training.data.splits import split_digest, trained_on
 from training.data.studies import Split, Study, select
 from training.explain import (
@@ -102,7 +101,7 @@ def run_audit(place: Workplace, config: RunConfig | None, options: AuditOptions)
     run = load_run(place.run, config)
     tuning = load_record(place.run, TUNING, Tuning, "tune")
     evaluation = load_record(place.run, EVALUATION, Evaluation, "evaluate")
-    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    studies = list_studies(place)
     identity = _identify(place, run, tuning, evaluation, split_digest(studies))
     recipe = run.recipe(tuning.calibration.temperature)
     transfer = _test_transfer(place, run, recipe, studies, options)
@@ -126,7 +125,7 @@ def run_explain(
     """Write the contact sheet and `explanation.json`; the sheet shows patients and stays here."""
     run = load_run(place.run, config)
     tuning = load_record(place.run, TUNING, Tuning, "tune")
-    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    studies = list_studies(place)
     dataset = read_dataset(place, choose_panel(studies, per_group), run.config)
     recipe = run.recipe(tuning.calibration.temperature)
     fields = _find_lungs(place, dataset)

@@ -4,10 +4,9 @@ from rich.table import Table
 
 from service.core.drift_reference import DRIFT_REFERENCE, Reference, write_reference
 from service.core.drift_shifts import parse_shift
-from training.acts.steps import Workplace, progress_bar
+from training.acts.steps import Workplace, list_studies, progress_bar
 from training.checkpoint import write_atomically
 from training.config import RunConfig
-from training.data.index import index_studies
 from training.data.splits import split_digest
 from training.data.studies import Split, select
 from training.drift.reference import Effort, build_reference, choose_studies
@@ -34,7 +33,7 @@ def run_drift_reference(
     """
     run = load_run(place.run, config)
     tuning = load_record(place.run, TUNING, Tuning, "tune")
-    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    studies = list_studies(place)
     if (tuning.weights_digest, tuning.split_digest) != (run.weights_digest, split_digest(studies)):
         raise RunIncomplete("weights or data changed since they were tuned: run `cxr-train tune`")
     optional = (Split.TRAIN_OPTIONAL,) if run.config.data.include_optional else ()

@@ -15,12 +15,11 @@ from service.core.inference import Scalars
 from service.core.intake import read_radiograph
 from service.core.ood import OOD, OodDetector, OodPoint, write_detector
 from service.core.radiograph import Pixels
-from training.acts.steps import Workplace, progress_bar
+from training.acts.steps import Workplace, list_studies, progress_bar
 from training.augment import augment_batch
 from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import read_study
-from training.data.index import index_studies
 from training.data.splits import split_digest, trained_on
 from training.data.studies import Split, Study, select
 from training.measures.results import dump_record
@@ -68,7 +67,7 @@ class _Features:
 def run_ood(place: Workplace, config: RunConfig | None) -> OodEvaluation:
     """Fit on training images, certify on validation, measure on test radiographs and strangers."""
     run = load_run(place.run, config)
-    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    studies = list_studies(place)
     readers = _open_readers(run)
     features = _read_splits(place, run, readers["torch f32"], studies)
     channels = depth_channels(run.network, run.config.preprocess.side_px)

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from service.core.preprocess import PreprocessSpec
-from training.acts.steps import Workplace, progress_bar, read_dataset
+from training.acts.steps import Workplace, list_studies, progress_bar, read_dataset
 from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset
-from training.data.index import index_studies
 from training.data.studies import Split, select
 from training.measures.results import dump_record
 from training.search.recipes import SEARCH, Fold, Search, left_out_sources, run_fold, summarise
@@ -31,7 +30,7 @@ def run_search(
     sources
         To leave out, one at a time; none names all that hold normal and abnormal images.
     """
-    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    studies = list_studies(place)
     pool_studies = select(studies, Split.TRAIN, Split.TRAIN_OPTIONAL, Split.VAL)
     pools: dict[PreprocessSpec, Dataset] = {}
     folds = []

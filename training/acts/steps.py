@@ -13,7 +13,7 @@ from training.baseline import describe_studies, fit_baseline
 from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset, load_dataset, targets_of
-from training.data.index import index_studies
+from training.data.index import survey_folder
 from training.data.splits import split_digest, trained_on
 from training.data.studies import NoStudies, Split, Study, select
 from training.distributed import join_team
@@ -52,9 +52,17 @@ class Workplace:
     drop_leaks: bool = False
 
 
+def list_studies(place: Workplace) -> tuple[Study, ...]:
+    """The studies of the data folder; what could not be proved of them is printed."""
+    survey = survey_folder(place.data, drop_leaks=place.drop_leaks)
+    for note in survey.notes:
+        place.console.print(note, style="yellow", markup=False, soft_wrap=True)
+    return survey.studies
+
+
 def run_fit(place: Workplace, config: RunConfig, member: int | None = None) -> None:
     """Train or resume, and note which split it was; of several members all, or one by its seed."""
-    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    studies = list_studies(place)
     train = read_dataset(place, trained_on(studies, config.data), config)
     val = read_dataset(place, _needed(studies, Split.VAL), config)
     place.run.mkdir(parents=True, exist_ok=True)
@@ -86,7 +94,7 @@ def run_fit(place: Workplace, config: RunConfig, member: int | None = None) -> N
 def run_tune(place: Workplace, config: RunConfig | None) -> Tuning:
     """Score the validation split and write `tuning.json`."""
     run = load_run(place.run, config)
-    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    studies = list_studies(place)
     _check_split(place, split_digest(studies))
     dataset = read_dataset(place, _needed(studies, Split.VAL), run.config)
     scores = _score(place, run, dataset, torch_forward(run.network), "scoring")
@@ -118,7 +126,7 @@ def run_evaluate(
     """
     run = load_run(place.run, config)
     tuning = load_record(place.run, TUNING, Tuning, "tune")
-    studies = index_studies(place.data, drop_leaks=place.drop_leaks)
+    studies = list_studies(place)
     _check_same_run(run, tuning, split_digest(studies))
     chosen = _needed(studies, split)
     dataset = read_dataset(place, chosen, run.config)

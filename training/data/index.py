@@ -8,11 +8,13 @@ in upper or lower case.
 import csv
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from service.core.findings import FINDINGS, Finding
 from training.data.splits import check_splits, without_leaks
 from training.data.studies import NoStudies, Split, Study
+from training.data.tags import read_told
 
 MANIFEST = "manifest.csv"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
@@ -27,9 +29,33 @@ PATIENT = re.compile(
 )
 """Prefix of a file name that names the patient in the public sets."""
 
+UNPROVED = "file:"
+"""Begins the patient id of a study whose patient is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The studies of a data folder, and what could not be proved of them."""
+
+    studies: tuple[Study, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for whoever runs an act on them."""
+        unproved = sum(study.patient_id.startswith(UNPROVED) for study in self.studies)
+        if not unproved:
+            return ()
+        told = "neither file name, tag nor manifest tells the patient"
+        return (f"unproved: of {unproved} of {len(self.studies)} studies {told}",)
+
 
 def index_studies(folder: Path, *, drop_leaks: bool = False) -> tuple[Study, ...]:
-    """List the studies of a data folder and prove that no patient crosses a split.
+    """The studies of `survey_folder`."""
+    return survey_folder(folder, drop_leaks=drop_leaks).studies
+
+
+def survey_folder(folder: Path, *, drop_leaks: bool = False) -> Survey:
+    """List the studies of a data folder and prove that no known patient crosses a split.
 
     Parameters
     ----------
@@ -52,7 +78,7 @@ def index_studies(folder: Path, *, drop_leaks: bool = False) -> tuple[Study, ...
         )
     studies = without_leaks(studies) if drop_leaks else studies
     check_splits(studies)
-    return studies
+    return Survey(studies)
 
 
 def _read_manifest(path: Path) -> tuple[Study, ...]:
@@ -102,9 +128,20 @@ def _subfolders(folder: Path, name: str) -> list[Path]:
 
 
 def _study_from_file(folder: Path, path: Path, split: Split, finding: Finding) -> Study:
-    """Group by the patient that the file name tells; a name that tells none is its own patient."""
+    """Group by the patient of the tags, else of the file name; else it is its own patient."""
     name = path.relative_to(folder).as_posix()
     known = PATIENT.match(path.stem)
-    patient = known.group(1).lower() if known else f"file:{name}"
-    body_digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Study(name, finding, split, folder.resolve().name, patient, body_digest)
+    patient = known.group(1).lower() if known else f"{UNPROVED}{name}"
+    body = path.read_bytes()
+    told = read_told(body)
+    return Study(
+        name,
+        finding,
+        split,
+        folder.resolve().name,
+        patient_id=(told.patient_id if told else "") or patient,
+        sha256=hashlib.sha256(body).hexdigest(),
+        age_years=told.age_years if told else None,
+        sex=told.sex if told else "",
+        view=told.view if told else "",
+    )
