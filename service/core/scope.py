@@ -83,22 +83,31 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
         `VIEW_OTHER`, `AGE_OUT_OF_SCOPE`, `AGE_UNKNOWN` or `IMAGE_BLANK`. Its detail holds
         no patient value.
     """
-    cautions: tuple[Caution, ...] = ()
-    if radiograph.dicom is not None:
-        context = radiograph.dicom
-        _check_origin(context, intended_use)
-        cautions = (
-            *_check_body_part(context),
-            *_check_view(context, intended_use),
-            *_check_age(context, intended_use),
-            *_check_annotation(context),
-        )
+    context = radiograph.dicom
+    cautions = () if context is None else check_tags(context, intended_use)
     thin_grey = thin(radiograph.grey)
     thin_padding = None if radiograph.padding is None else thin(radiograph.padding)
     likenesses = compare(thin_grey, thin_padding)
     cautions += _check_content(thin_grey, thin_padding, float(np.abs(likenesses).max()))
-    turn = _check_turn(turn_of(likenesses), radiograph.dicom)
+    turn = _check_turn(turn_of(likenesses), context)
     return cautions + _check_polarity(float(likenesses[0])) + turn
+
+
+def check_tags(context: DicomContext, intended_use: IntendedUse) -> tuple[Caution, ...]:
+    """The part of `check_scope` that the header alone decides.
+
+    Raises
+    ------
+    NotEvaluated
+        As `check_scope`, but never `IMAGE_BLANK`.
+    """
+    _check_origin(context, intended_use)
+    return (
+        *_check_body_part(context),
+        *_check_view(context, intended_use),
+        *_check_age(context, intended_use),
+        *_check_annotation(context),
+    )
 
 
 def check_modality(context: DicomContext | None, intended_use: IntendedUse) -> None:

@@ -222,3 +222,33 @@ def test_studies_whose_patient_nothing_tells_are_counted(tmp_path: Path) -> None
     (note,) = survey_folder(tmp_path).notes
 
     assert note.startswith("unproved: of 2 of 4 studies")
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"ViewPosition": "LL"}, "VIEW_LATERAL"),
+        ({"PatientAge": "003Y"}, "AGE_OUT_OF_SCOPE"),
+        ({"NumberOfFrames": "2"}, "MULTI_FRAME"),
+    ],
+)
+def test_what_the_service_refuses_by_its_tags_is_left_out(
+    tmp_path: Path, tags: dict[str, str], reason: str
+) -> None:
+    write_dicom(tmp_path, "test/normal/a.dcm", 1, PatientID="1", **tags)
+    write_dicom(tmp_path, "test/normal/b.dcm", 2, PatientID="2")
+
+    survey = survey_folder(tmp_path)
+
+    assert [s.file for s in survey.studies] == ["test/normal/b.dcm"]
+    assert survey.notes[0].endswith(f"{reason} 1")
+
+
+def test_a_lateral_of_a_manifest_is_left_out(tmp_path: Path) -> None:
+    write_dicom(tmp_path, "a.dcm", 1, ViewPosition="LL")
+    write_dicom(tmp_path, "b.dcm", 2)
+    header = "split,file,label,source,patient_id\n"
+    rows = "test,a.dcm,normal,east,1\ntest,b.dcm,normal,east,2\n"
+    (tmp_path / "manifest.csv").write_text(header + rows)
+
+    assert [s.file for s in index_studies(tmp_path)] == ["b.dcm"]

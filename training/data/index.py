@@ -8,7 +8,8 @@ in upper or lower case.
 import csv
 import hashlib
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.core.findings import FINDINGS, Finding
@@ -17,7 +18,9 @@ from training.data.studies import NoStudies, Split, Study
 from training.data.tags import read_told
 
 MANIFEST = "manifest.csv"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+PICTURES = (".png", ".jpg", ".jpeg")
+"""Carry no tags, so no header has to be read."""
+SUFFIXES = (*PICTURES, ".dcm", ".dicom")
 
 PATIENT = re.compile(
     r"^(person\d+_(?:bacteria|virus)"  # Kermany; bacteria and virus are numbered separately
@@ -38,10 +41,22 @@ class Survey:
     """The studies of a data folder, and what could not be proved of them."""
 
     studies: tuple[Study, ...]
+    left_out: tuple[Study, ...] = ()
+    """Outside the intended use by their tags: the service would not evaluate them."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines for whoever runs an act on them."""
+        return (*self._note_left_out(), *self._note_unproved())
+
+    def _note_left_out(self) -> tuple[str, ...]:
+        reasons = Counter(study.refusal for study in self.left_out)
+        if not reasons:
+            return ()
+        counts = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        return (f"left out of every split, as the service would not evaluate them: {counts}",)
+
+    def _note_unproved(self) -> tuple[str, ...]:
         unproved = sum(study.patient_id.startswith(UNPROVED) for study in self.studies)
         if not unproved:
             return ()
@@ -70,7 +85,8 @@ def survey_folder(folder: Path, *, drop_leaks: bool = False) -> Survey:
         A patient id or a file digest occurs in two splits.
     """
     manifest = folder / MANIFEST
-    studies = _read_manifest(manifest) if manifest.is_file() else _walk_folders(folder)
+    found = _read_manifest(manifest) if manifest.is_file() else _walk_folders(folder)
+    studies = tuple(study for study in found if not study.refusal)
     if not studies:
         raise NoStudies(
             f"no studies in {folder}: expected {MANIFEST}, or train|val|test / "
@@ -78,14 +94,14 @@ def survey_folder(folder: Path, *, drop_leaks: bool = False) -> Survey:
         )
     studies = without_leaks(studies) if drop_leaks else studies
     check_splits(studies)
-    return Survey(studies)
+    return Survey(studies, tuple(study for study in found if study.refusal))
 
 
 def _read_manifest(path: Path) -> tuple[Study, ...]:
     with path.open(newline="", encoding="utf-8") as handle:
         rows = csv.DictReader(handle)
         try:
-            return tuple(_study_from_row(row) for row in rows)
+            return tuple(_with_refusal(path.parent, _study_from_row(row)) for row in rows)
         except (KeyError, ValueError) as error:
             raise NoStudies(
                 f"{path.name} line {rows.line_num}: {error!s} not understood"
@@ -106,6 +122,15 @@ def _study_from_row(row: dict[str, str]) -> Study:
         view=row.get("view", ""),
         tier=row.get("tier", ""),
     )
+
+
+def _with_refusal(folder: Path, study: Study) -> Study:
+    """A manifest has its own word on patient, age, sex and view, but none on scope."""
+    path = folder / study.file
+    if path.suffix.lower() in PICTURES or not path.is_file():
+        return study
+    told = read_told(path.read_bytes())
+    return replace(study, refusal=told.refusal) if told else study
 
 
 def _walk_folders(folder: Path) -> tuple[Study, ...]:
@@ -144,4 +169,5 @@ def _study_from_file(folder: Path, path: Path, split: Split, finding: Finding) -
         age_years=told.age_years if told else None,
         sex=told.sex if told else "",
         view=told.view if told else "",
+        refusal=told.refusal if told else "",
     )

@@ -23,7 +23,13 @@ class NoStudies(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One labelled radiograph file."""
+    """One labelled radiograph file.
+
+    Attributes
+    ----------
+    refusal
+        Reason for which the tags put it outside the intended use; empty where they do not.
+    """
 
     file: str
     finding: Finding
@@ -35,6 +41,7 @@ class Study:
     sex: str = ""
     view: str = ""
     tier: str = ""
+    refusal: str = ""
 
 
 def select(studies: Iterable[Study], *splits: Split) -> tuple[Study, ...]:

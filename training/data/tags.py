@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from service.core.dicom import looks_like_dicom
 from service.core.dicom_context import read_context
+from service.core.dicom_format import read_pixel_format
 from service.core.dicom_layout import find_layout
 from service.core.dicom_tags import Tags, read_tags
-from service.core.errors import IntakeError
-from service.core.radiograph import View
+from service.core.errors import IntakeError, NotEvaluated
+from service.core.radiograph import DicomContext, View
+from service.core.scope import IntendedUse, check_tags
 
 ID_DIGITS = 16
 """Of the digest that stands for a patient: no two of a million patients share it."""
@@ -16,12 +18,19 @@ ID_DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the header alone says; empty where it says nothing."""
+    """What the header alone says; empty where it says nothing.
+
+    Attributes
+    ----------
+    refusal
+        Reason for which the service would not evaluate it; empty within the intended use.
+    """
 
     patient_id: str
     age_years: float | None
     sex: str
     view: str
+    refusal: str = ""
 
 
 def read_told(body: bytes) -> Told | None:
@@ -41,7 +50,22 @@ def read_told(body: bytes) -> Told | None:
         age_years=context.age_years,
         sex=tags.text("PatientSex").upper(),
         view="" if context.view is View.UNKNOWN else context.view.value,
+        refusal=_refusal_of(tags, context),
     )
+
+
+def _refusal_of(tags: Tags, context: DicomContext) -> str:
+    try:
+        if "Rows" not in tags:
+            return "NOT_AN_IMAGE"
+        if read_pixel_format(tags).frames > 1:
+            return "MULTI_FRAME"
+        check_tags(context, IntendedUse())
+    except NotEvaluated as refused:
+        return refused.reason
+    except IntakeError:
+        pass  # reading its pixels names the file and says what is wrong
+    return ""
 
 
 def _patient_of(tags: Tags) -> str:
