@@ -26,6 +26,7 @@ class Promise:
     columns: int
     samples: int
     precision: int
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def read_jpeg_2000(codestream: bytes) -> Promise:
     if tiles > _MAX_TILES or len(depths) != 1 or codestream[43:45] != b"\1\1":
         raise PixelDataDamaged("the JPEG 2000 codestream has too many tiles or uneven components")
     depth = codestream[42]
-    return Promise(bottom - top, right - left, samples, (depth & 0x7F) + 1)
+    return Promise(bottom - top, right - left, samples, (depth & 0x7F) + 1, depth > 0x7F)
 
 
 def unwrap_jpeg_2000(frame: bytes) -> bytes:
