@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.core.appearance import Polarity, compare, judge_polarity, judge_turn
+from service.core.appearance import Polarity, compare, judge_polarity, turn_of
 from service.core.borders import unframe
 from service.core.intake import read_radiograph
 from service.core.radiograph import WHITE, FileFormat, Grey, Radiograph
@@ -33,9 +33,9 @@ def test_a_frame_changes_neither_polarity_nor_turn(sides: str, level: int, ratio
     positive = framed(CHEST, sides, ratio, level)
     negative = framed(WHITE - CHEST, sides, ratio, level)
 
-    assert (judge_polarity(positive), judge_turn(positive)) == (Polarity.AS_IS, 0)
-    assert (judge_polarity(negative), judge_turn(negative)) == (Polarity.INVERTED, 0)
-    assert judge_turn(np.rot90(positive, 2)) == 180
+    assert (judge_polarity(positive), turn_of(compare(positive))) == (Polarity.AS_IS, 0)
+    assert (judge_polarity(negative), turn_of(compare(negative))) == (Polarity.INVERTED, 0)
+    assert turn_of(compare(np.rot90(positive, 2))) == 180
 
 
 @pytest.mark.parametrize("level", [0, WHITE // 2, WHITE])
@@ -56,7 +56,7 @@ def test_what_is_all_padding_or_constant_is_left_as_it_is(level: int) -> None:
 
     assert unframe(blank, np.ones(blank.shape, np.bool_)).shape == blank.shape
     assert judge_polarity(blank) is Polarity.UNDECIDED
-    assert judge_turn(blank) == 0
+    assert turn_of(compare(blank)) == 0
 
 
 @pytest.mark.parametrize("ratio", [0.45, 1.5])
