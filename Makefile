@@ -49,6 +49,9 @@ image-test: $(DEV)/.installed  ## build the container image twice and run it har
 		exit 1; }; done
 	@$(DEV)/bin/python -m pytest -q tests/image $(ARGS)
 
+# The shortest way on a machine that has torch, pytest and the packages that bench/gpu.py names, in
+# some minutes: python3 -m pytest -q -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
+# and python3 -m bench.gpu model_store/cxr-triage/0.1.0 --seconds 5
 .PHONY: gpu-test
 gpu-test: $(DEV)/.installed  ## the CUDA engine against the reference, on a machine with a GPU
 	@$(DEV)/bin/python -m pytest -q tests/gpu $(ARGS)

@@ -1,6 +1,6 @@
 """On a GPU: engine and batcher against the bare network, and where decoding is the limit.
 
-`python -m bench.gpu STORE --bodies FOLDER` on a machine with a GPU, where STORE is a model store:
+`python -m bench.gpu STORE` on a machine with a GPU, where STORE is a model store or one version:
 `model_store`, or one that `python -m bench.speed_model FOLDER` makes elsewhere. No network, and of
 packages only torch, torchvision, numpy, pillow, safetensors, pydantic (with pydantic-core,
 annotated-types, typing-inspection, typing-extensions), pydicom, pylibjpeg-rle, imagecodecs,
@@ -32,7 +32,8 @@ import torch
 from bench.busy import watching
 from bench.tables import table
 from service.batcher import Batcher
-from service.core.artifact import Artifact, load_current
+from service.core.artifact import GOLDEN, MANIFEST, Artifact, load_artifact, load_current
+from service.core.golden import read_golden
 from service.core.inference import recipe_of, score_batch
 from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec, preprocess
@@ -44,6 +45,7 @@ from service.engine.cuda import BUCKETS
 from service.engine.torch import TorchEngine, choose_precision, choose_run, load_network
 
 REPLAYS_A_LOOK = 20
+MAX_BODIES = 64
 CALLERS_A_LANE = 3
 """Full batches that wait or are scored, for each lane: the device never waits for callers."""
 
@@ -62,6 +64,8 @@ class Found:
         None where nothing tells it.
     decoded
         Images per second by number of threads.
+    views
+        Of each radiograph that went through the batcher.
     """
 
     device: str
@@ -70,11 +74,12 @@ class Found:
     batched_per_second: float
     busy_ratio: float | None
     decoded: dict[int, float]
+    views: int = 1
 
     @property
     def share(self) -> float:
-        """Of the bare throughput."""
-        return self.batched_per_second / self.bare_per_second
+        """Of the bare throughput; each view of a radiograph is a picture."""
+        return self.views * self.batched_per_second / self.bare_per_second
 
     @property
     def threads_needed(self) -> float:
@@ -100,7 +105,8 @@ def measure(
         threads: measure_decoding(bodies, spec, threads=threads, seconds=seconds)
         for threads in thread_counts()
     }
-    return Found(engine.device, pictures, bare, batched, busy(), decoded)
+    views = len(artifact.manifest.views)
+    return Found(engine.device, pictures, bare, batched, busy(), decoded, views)
 
 
 def measure_bare(artifact: Artifact, device: str, *, pictures: int, seconds: float) -> float:
@@ -224,7 +230,11 @@ def page_of(found: Found) -> str:
     busy = "-" if found.busy_ratio is None else f"{found.busy_ratio:.2f}"
     rows = [
         ("bare graph, pictures/s", f"{found.bare_per_second:.0f}", f"{found.pictures} at a time"),
-        ("through the batcher, images/s", f"{found.batched_per_second:.0f}", ""),
+        (
+            "through the batcher, images/s",
+            f"{found.batched_per_second:.0f}",
+            f"{found.views} views",
+        ),
         ("of the bare graph", f"{found.share:.2f}", f">= {SHARE_WANTED}"),
         ("device busy", busy, f">= {BUSY_WANTED}"),
         ("decoding threads that it takes", f"{found.threads_needed:.1f}", ""),
@@ -238,20 +248,32 @@ def page_of(found: Found) -> str:
     )
 
 
+def load_named(folder: Path) -> Artifact:
+    """A version by its own folder, or the one that serves from a store."""
+    return load_artifact(folder) if (folder / MANIFEST).exists() else load_current(folder)
+
+
+def read_bodies(artifact: Artifact, folder: Path | None) -> Sequence[bytes]:
+    """Some uploads of a folder; without one, those that the version carries."""
+    if folder is None:
+        return read_golden(artifact.files[GOLDEN]).uploads
+    return [path.read_bytes() for path in islice(sorted(folder.iterdir()), MAX_BODIES)]
+
+
 def main() -> None:
     """Measure, print, and write where asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
-    parser.add_argument("--bodies", type=Path, required=True, help="folder of uploads")
+    parser.add_argument("--bodies", type=Path, help="folder of uploads, not the golden ones")
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--pictures", type=int, default=BUCKETS[-1])
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
-    bodies = [path.read_bytes() for path in islice(sorted(chosen.bodies.iterdir()), 64)]
+    artifact = load_named(chosen.store)
     found = measure(
-        load_current(chosen.store), bodies, device=chosen.device, seconds=chosen.seconds,
-        pictures=chosen.pictures,
+        artifact, read_bodies(artifact, chosen.bodies), device=chosen.device,
+        seconds=chosen.seconds, pictures=chosen.pictures,
     )  # fmt: skip
     page = page_of(found)
     print(page)

@@ -2,13 +2,23 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 
-from bench.gpu import Found, draw_pixels, measure, page_of, thread_counts
-from service.core.artifact import load_current
+from bench.gpu import (
+    Found,
+    draw_pixels,
+    load_named,
+    measure,
+    page_of,
+    read_bodies,
+    thread_counts,
+)
+from service.core.artifact import GOLDEN, load_current
+from service.core.golden import read_golden
 from tests.support.radiographs import png_bytes
 
 FOUND = Found("cuda:0 bf16", 64, 1000.0, 900.0, 0.95, {1: 100.0, 2: 190.0, 4: 300.0})
@@ -26,6 +36,18 @@ def test_everything_is_measured_and_told(tiny_store: Path) -> None:
     assert "| of the bare graph |" in page_of(found)
 
 
+def test_version_is_measured_by_its_folder_or_its_store_and_with_its_own_uploads(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    artifact = load_current(tiny_store)
+    (tmp_path / "one.png").write_bytes(png_bytes())
+    (folder,) = (path.parent for path in tiny_store.rglob("manifest.json"))
+
+    assert load_named(folder).digest == load_named(tiny_store).digest == artifact.digest
+    assert read_bodies(artifact, None) == read_golden(artifact.files[GOLDEN]).uploads
+    assert read_bodies(artifact, tmp_path) == [png_bytes()]
+
+
 def test_bare_network_gets_its_pixels_as_the_engine_does() -> None:
     pixels = draw_pixels(2, 32, torch.device("cpu"))
 
@@ -35,6 +57,10 @@ def test_bare_network_gets_its_pixels_as_the_engine_does() -> None:
 
 def test_share_and_decoders_needed_follow_from_the_rates() -> None:
     assert found_numbers(FOUND) == (0.9, 9.0)
+
+
+def test_each_view_of_a_radiograph_is_a_picture_of_the_bare_network() -> None:
+    assert replace(FOUND, views=4, batched_per_second=225.0).share == FOUND.share
 
 
 def found_numbers(found: Found) -> tuple[float, float]:
