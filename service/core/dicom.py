@@ -170,7 +170,7 @@ def _render_colour(words: Words, layout: Layout, pixel_format: PixelFormat, tags
         levels = grey_levels(words, layout.transfer_syntax_uid, pixel_format, tags)
     except UnsupportedPixelFormat:
         # What this service and others send back to a PACS: coloured overlays, as captures.
-        if tags.text("SOPClassUID").startswith(SECONDARY_CAPTURE):
+        if f"{tags.text('SOPClassUID')}.".startswith(f"{SECONDARY_CAPTURE}."):
             raise NotEvaluated("DERIVED_IMAGE", "a coloured secondary capture") from None
         raise
     return widen(levels), None, ("COLOUR", "NONE"), (), StoredPixels(levels, 8, 0)

@@ -70,10 +70,13 @@ def _find_padding_value(
     last = tags.integer("PixelPaddingRangeLimit")
     limits = sorted((first, first if last is None else last))
     word_range = 1 << pixel_format.bits_allocated
+    # The sign of the limits may be another than that of the pixels: what counts are the bits.
     if pixel_format.signed:
         limits = sorted(
             limit - word_range if limit >= word_range // 2 else limit for limit in limits
         )
+    elif limits[1] < 0:
+        limits = [limit % word_range for limit in limits]
     is_expressible = values.min() <= limits[0] and limits[1] <= values.max()
     compared = values if is_expressible else np.arange(word_range)
     is_padding = (compared >= limits[0]) & (compared <= limits[1])

@@ -21,6 +21,9 @@ from service.core.radiograph import Caution
 MAX_VALUE_BYTES = 512 * 1024
 """Largest value that is parsed; the largest legitimate one is a few LUTs of 65536 x 16 bit."""
 
+LARGEST_INTEGER = 2**32
+"""More than any integer of DICOM but SV and UV, which a radiograph has none of."""
+
 MAX_ITEMS = 64
 """Items of a sequence that is read, all levels together; a radiograph has a few in each."""
 
@@ -77,8 +80,11 @@ class Tags:
         return next(iter(self.numbers(keyword)), None)
 
     def integer(self, keyword: str) -> int | None:
-        """First value as a whole number."""
+        """First value as a whole number; one beyond all that DICOM can write is unreadable."""
         value = self.number(keyword)
+        if value is not None and abs(value) > LARGEST_INTEGER:
+            self._unreadable.add(keyword)
+            return None
         return None if value is None else int(value)
 
     def octets(self, keyword: str) -> bytes | None:

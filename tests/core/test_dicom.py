@@ -15,11 +15,11 @@ from service.core.appearance import Polarity, judge_polarity
 from service.core.dicom import looks_like_dicom
 from service.core.dicom_layout import find_layout
 from service.core.dicom_tags import read_tags
-from service.core.errors import IntakeError
+from service.core.errors import DamagedFile, IntakeError
 from service.core.intake import read_radiograph
 from service.core.radiograph import WHITE, DicomContext, View
 from service.core.scope import IntendedUse, check_scope
-from tests.support.dicom_damage import with_sequence
+from tests.support.dicom_damage import replaced, with_sequence
 from tests.support.radiographs import chest_levels, coded, dicom_bytes, sentinel_dicom_bytes
 
 SMALL = chest_levels(96, 80)
@@ -108,6 +108,27 @@ def test_padding_value_beyond_the_stored_bits_is_compared_with_the_whole_word() 
 
     assert padded.padding is not None
     assert padded.padding.sum() == 10 * 80
+
+
+def test_padding_value_with_a_sign_beside_pixels_without_is_compared_by_its_bits() -> None:
+    stored = SMALL << np.uint16(3)
+    stored[:10] = 0xFFFF
+    body = dicom_bytes(stored, bits_stored=16, padding=(0xFFFF,))
+
+    signed = read_radiograph(replaced(b"\x28\0\x20\x01US", b"\x28\0\x20\x01SS")(body))
+
+    assert signed.padding is not None
+    assert signed.padding[:10].all()
+    assert not signed.padding[10:].any()
+
+
+def test_number_of_frames_beyond_all_measure_is_not_repeated() -> None:
+    body = dicom_bytes(SMALL, tags={"NumberOfFrames": 12_345})
+
+    with pytest.raises(DamagedFile) as refused:
+        read_radiograph(replaced(b"12345 ", b"1e300 ")(body))
+
+    assert len(str(refused.value)) < 100
 
 
 def test_padding_value_that_no_pixel_has_gives_no_mask() -> None:

@@ -20,6 +20,7 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
+    VLPhotographicImageStorage,
 )
 
 from tests.support.cases import LEVELS, Case, refused, upload
@@ -68,6 +69,13 @@ CONTENT: dict[str, Case] = {
         photometric="RGB",
         bits_stored=8,
         tags={"PlanarConfiguration": 1},
+    ),
+    "coloured photograph": refused(
+        "UNSUPPORTED_PIXEL_FORMAT",
+        COLOURED,
+        photometric="RGB",
+        bits_stored=8,
+        tags={"SOPClassUID": VLPhotographicImageStorage},
     ),
     "coloured palette": refused(
         "UNSUPPORTED_PIXEL_FORMAT",
