@@ -131,6 +131,7 @@ def evaluate(
         tuning_digest=tuning_digest,
         split=split,
         split_digest=tuning.split_digest,
+        config_digest=tuning.config_digest,
         images=count_images(studies),
         patients=count_patients(studies),
         bootstrap_draws=draws,

@@ -143,6 +143,10 @@ def _check_chain(run: Run, tuning: Tuning, evaluation: Evaluation) -> None:
         raise ReleaseRefused("the evaluation is of other weights: run `cxr-train evaluate`")
     if tuning.config_digest != run.config.digest():
         raise ReleaseRefused("the thresholds were tuned for another configuration")
+    if evaluation.config_digest not in ("", tuning.config_digest):
+        raise ReleaseRefused("the evaluation is of another configuration: run `cxr-train evaluate`")
+    if evaluation.split_digest != tuning.split_digest:
+        raise ReleaseRefused("the evaluation is of another split: run `cxr-train evaluate`")
 
 
 def _check_audit(attached: Attachments) -> None:

@@ -69,18 +69,31 @@ def load_run(folder: Path, config: RunConfig | None = None) -> Run:
     Raises
     ------
     RunIncomplete
-        No weights, no configuration, or weights of another architecture.
+        No weights, no configuration, another one than it was trained with, or weights of
+        another architecture.
     """
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise RunIncomplete(f"{weights} is not there: run `cxr-train fit` first, or name the run")
-    config = config or _read_saved_config(folder)
+    config = _choose_config(folder, config)
     network = build_network(config.architecture, findings=len(FINDINGS))
     try:
         load_weights(folder, network)
     except (ValueError, RuntimeError) as error:
         raise RunIncomplete(f"{weights} does not fit a {config.architecture} network") from error
     return Run(folder, config, file_digest(weights), network.eval())
+
+
+def _choose_config(folder: Path, given: RunConfig | None) -> RunConfig:
+    """The saved one; a given one stands in where none was saved, and may not differ."""
+    if given is None or not (folder / CONFIG).is_file():
+        return given or _read_saved_config(folder)
+    if given.digest() != _read_saved_config(folder).digest():
+        raise RunIncomplete(
+            f"--config differs from {folder / CONFIG}, which the run was trained with: "
+            "leave it out, or train another --run"
+        )
+    return given
 
 
 def _read_saved_config(folder: Path) -> RunConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from service.core.artifact import load_artifact, load_current
+from service.core.artifact import AuditVerdict, MetricInterval, load_artifact, load_current
 from service.core.drift_reference import DRIFT_REFERENCE, read_reference, write_reference
 from service.core.errors import DigestMismatch
 from service.core.store import HISTORY, PromotionRefused, rollback
@@ -16,13 +16,33 @@ from tests.support.models import build_tiny_artifact
 from tests.training.chains import REASON, Chain, copy_run, wish
 from training.acts.drift import run_drift_reference
 from training.acts.release import Wish, run_release
+from training.audit.results import AUDIT, Audit, LungQuality
 from training.drift.reference import Effort
 from training.manifest import EPOCH, Version
-from training.measures.results import EVALUATION, TUNING, RunIncomplete
+from training.measures.results import EVALUATION, TUNING, RunIncomplete, dump_record, file_digest
 from training.release import ReleaseRefused
 from training.scoring import load_run
 
+DIGEST = "sha256:" + "0" * 64
 FEW_IMAGES = Effort(training_per_group=3, signature_images=2, streams=20, run_images=100)
+
+
+def audit_of(chain: Chain) -> Audit:
+    tuning = chain.tuning
+    return Audit(
+        weights_digest=tuning.weights_digest,
+        config_digest=tuning.config_digest,
+        split_digest=tuning.split_digest,
+        tuning_digest=file_digest(chain.place.run / TUNING),
+        splits=("test",),
+        images={},
+        draws=20,
+        seed=0,
+        lungs=LungQuality({}, {}, {}, MetricInterval(value=1, low=1, high=1)),
+        tests=(),
+        verdict=AuditVerdict.PASS,
+        notes=(),
+    )
 
 
 def test_promoted_release_is_in_the_history_and_can_be_taken_back(
@@ -76,6 +96,30 @@ def test_evaluation_of_another_tuning_is_not_released(chain: Chain, tmp_path: Pa
         run_release(place, None, wish(Version(tmp_path, "cxr-tiny", "0.0.2")))
 
     assert not (tmp_path / "cxr-tiny").exists()
+
+
+@pytest.mark.parametrize("field", ["config_digest", "split_digest"])
+def test_evaluation_of_other_settings_or_data_is_not_released(
+    chain: Chain, tmp_path: Path, field: str
+) -> None:
+    place = copy_run(chain, tmp_path)
+    other = replace(chain.evaluation, **{field: DIGEST})  # type: ignore[arg-type]  # a text field
+    (place.run / EVALUATION).write_bytes(dump_record(other))
+
+    with pytest.raises(ReleaseRefused, match="cxr-train evaluate"):
+        run_release(place, None, wish(Version(tmp_path / "store", "cxr-tiny", "0.0.2")))
+
+
+@pytest.mark.parametrize("field", ["config_digest", "split_digest", "tuning_digest"])
+def test_audit_of_other_settings_or_data_is_not_released(
+    chain: Chain, tmp_path: Path, field: str
+) -> None:
+    place = copy_run(chain, tmp_path)
+    audit = replace(audit_of(chain), **{field: DIGEST})  # type: ignore[arg-type]  # a text field
+    (place.run / AUDIT).write_bytes(dump_record(audit))
+
+    with pytest.raises(RunIncomplete, match="cxr-train audit"):
+        run_release(place, None, wish(Version(tmp_path / "store", "cxr-tiny", "0.0.2")))
 
 
 def test_nothing_is_left_where_a_release_fails(chain: Chain, tmp_path: Path) -> None:

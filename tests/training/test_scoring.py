@@ -94,9 +94,10 @@ def test_missing_run_names_the_command(tmp_path: Path) -> None:
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     write_run(tmp_path)
     other = CONFIG_TINY.model_copy(update={"architecture": Architecture.RESNET50})
+    (tmp_path / CONFIG).write_text(other.model_dump_json())
 
     with pytest.raises(RunIncomplete, match="does not fit a resnet50"):
-        load_run(tmp_path, other)
+        load_run(tmp_path)
 
 
 def test_incomplete_weights_are_refused(tmp_path: Path) -> None:
@@ -109,3 +110,16 @@ def test_incomplete_weights_are_refused(tmp_path: Path) -> None:
         load_weights(tmp_path, network)
 
     assert (tmp_path / WEIGHTS).is_file()
+
+
+def test_another_configuration_than_that_of_the_run_is_refused(tmp_path: Path) -> None:
+    other = CONFIG_TINY.model_copy(update={"views": (TtaView.IDENTITY,)})
+
+    with pytest.raises(RunIncomplete, match="--config differs"):
+        load_run(write_run(tmp_path), other)
+
+
+def test_a_configuration_stands_in_where_none_was_saved(tmp_path: Path) -> None:
+    (write_run(tmp_path) / CONFIG).unlink()
+
+    assert load_run(tmp_path, CONFIG_TINY).config == CONFIG_TINY

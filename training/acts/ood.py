@@ -82,7 +82,10 @@ def run_ood(place: Workplace, config: RunConfig | None) -> OodEvaluation:
         weights_digest=run.weights_digest,
         distance_tolerance=_tolerance(detector, golden),
     )
-    evaluation = _evaluate(place, readers, features, detector, point, split_digest(studies))
+    evaluation = replace(
+        _evaluate(place, readers, features, detector, point, split_digest(studies)),
+        config_digest=run.config.digest(),
+    )
     write_atomically(place.run / OOD, write_detector(detector))
     write_atomically(place.run / OOD_EVALUATION, dump_record(evaluation))
     place.console.print(*ood_tables(evaluation), *evaluation.caveats, sep="\n")

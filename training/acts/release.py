@@ -92,7 +92,7 @@ def run_release(place: Workplace, config: RunConfig | None, wish: Wish) -> Artif
     Raises
     ------
     RunIncomplete
-        An act is missing, or was run on other weights.
+        An act is missing, or was run on other weights, settings or data.
     service.core.store.PromotionRefused
         It is written, and must not serve.
     """
@@ -137,6 +137,7 @@ def gather_attachments(
     ood = _of_weights(ood, weights_digest, "ood")
     explained = _load(folder, EXPLANATION, Explanation, "explain")
     explained = _of_weights(explained, weights_digest, "explain")
+    _check_belongs(audit, ood, tuning, file_digest(folder / TUNING))
     sections = (
         _section(bars_section, evaluation.evidence.bars if evaluation.evidence else None),
         _section(comparison_section, evaluation.comparison),
@@ -172,6 +173,19 @@ def _of_weights(found: Record | None, digest: str, act: str) -> Record | None:
     if found is not None and getattr(found, "weights_digest", digest) != digest:
         raise RunIncomplete(f"the weights changed since: run `cxr-train {act}`")
     return found
+
+
+def _check_belongs(
+    audit: Audit | None, ood: OodEvaluation | None, tuning: Tuning, tuning_digest: str
+) -> None:
+    """Equal weights may have been measured with other settings, or on another split."""
+    proper = (tuning.config_digest, tuning.split_digest)
+    if audit is not None and (
+        (audit.config_digest, audit.split_digest) != proper or audit.tuning_digest != tuning_digest
+    ):
+        raise RunIncomplete("the audit is of another tuning: run `cxr-train audit`")
+    if ood is not None and (ood.config_digest or proper[0], ood.split_digest) != proper:
+        raise RunIncomplete("ood.json is of other settings or data: run `cxr-train ood`")
 
 
 def _check_drift(folder: Path, weights_digest: str) -> None:

@@ -246,6 +246,8 @@ def _check_split(place: Workplace, digest: str) -> None:
 def _check_same_run(run: Run, tuning: Tuning, digest: str) -> None:
     if tuning.weights_digest != run.weights_digest:
         raise RunIncomplete("the weights changed since they were tuned: run `cxr-train tune`")
+    if tuning.config_digest != run.config.digest():
+        raise RunIncomplete("it was tuned with another configuration: run `cxr-train tune`")
     if tuning.split_digest != digest:
         raise RunIncomplete("the data folder holds another split than the run was tuned on")
 

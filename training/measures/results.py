@@ -169,6 +169,8 @@ class Evaluation:
     evidence: Evidence | None = None
     comparison: Comparison | None = None
     """With an earlier release, where one was named."""
+    config_digest: str = ""
+    """Empty in an evaluation of before it was kept."""
 
 
 def dump_record(record: object) -> bytes:

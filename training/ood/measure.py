@@ -114,6 +114,8 @@ class OodEvaluation:
     kinds: tuple[KindResult, ...]
     engines: dict[str, DistanceAgreement]
     caveats: tuple[str, ...]
+    config_digest: str = ""
+    """Empty in a record of before it was kept."""
 
 
 @dataclass(frozen=True, slots=True)
