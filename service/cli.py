@@ -71,7 +71,8 @@ def run_demo(
     with demo.workplace() as folder:
         settings = _apart_from_site(settings, folder)
         if history:
-            shadow_cli.fill(settings.record.url, months=history, per_day=DEMO_PER_DAY, seed=1)
+            key = settings.record.site_key_file
+            shadow_cli.fill(settings.record.url, key, months=history, per_day=DEMO_PER_DAY, seed=1)
         console, application = Console(), create_app(settings)
         with demo.serving(application, settings.server.host, settings.server.port) as at:
             console.print(banner_of(settings, application.state.runtime.model.stamp, at.port))

@@ -123,7 +123,7 @@ class RecordSettings(_Group):
     )
     site_key_file: Path = Field(
         Path("record/site.key"),
-        description="Secret key of the pseudonyms; made at first start where it is missing.",
+        description="Secret key of the pseudonyms; made at first start of a log without rows.",
     )
 
     @field_validator("url")

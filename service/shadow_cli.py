@@ -25,9 +25,9 @@ from service.record import (
     Identifier,
     Kind,
     Pseudonymiser,
-    load_key,
-    load_or_create_key,
+    load_signer,
     open_reader,
+    open_site_key,
 )
 from service.record.bulk import append_rows
 from service.record.criteria import DEFAULT_CRITERIA, Criteria, FindingCriteria
@@ -112,14 +112,14 @@ def simulate_traffic(
     seed: Annotated[int, typer.Option(help="The same seed draws the same hospital.")] = 1,
 ) -> None:
     """Fill an empty log with drawn traffic, so that every review page is alive."""
-    written = fill(context.obj.url, months=months, per_day=per_day, seed=seed)
-    load_or_create_key(context.obj.key)
+    written = fill(context.obj.url, context.obj.key, months=months, per_day=per_day, seed=seed)
     days = max(1, round(months * DAYS_PER_MONTH))
     typer.echo(f"{written} radiographs over {days} days; open the review pages to see them")
 
 
-def fill(url: str, *, months: float, per_day: float, seed: int) -> int:
+def fill(url: str, key: Path, *, months: float, per_day: float, seed: int) -> int:
     """Write drawn traffic up to now and its index, with a progress bar; tells how many."""
+    open_site_key(url, key)
     days = max(1, round(months * DAYS_PER_MONTH))
     start = datetime.now(UTC) - timedelta(days=days)
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -268,7 +268,7 @@ def _append(log: LogAddress, rows: Iterator[Evidence]) -> int:
 
 
 def _signer(log: LogAddress) -> Pseudonymiser:
-    return Pseudonymiser(load_key(log.key))
+    return load_signer(log.url, log.key)
 
 
 def _noted(lines: list[str]) -> dict[Table, Head]:

@@ -35,7 +35,7 @@ from service.metrics import Metrics
 from service.pacs.failures import PACS_CODES
 from service.pacs_metrics import PacsMetrics
 from service.pipeline import Pipeline
-from service.record import Mode, Pseudonymiser, Record, load_or_create_key, open_record
+from service.record import Mode, Pseudonymiser, Record, open_record, open_site_key
 from service.scanners import Scanners
 from service.serving import Finishing, Serving
 from service.settings import Settings
@@ -49,6 +49,7 @@ class Workshop:
     settings: Settings
     gatekeeper: Gatekeeper | OpenHouse
     record: Record
+    pseudonymiser: Pseudonymiser
     drift: DriftMonitor
     decoders: Decoders
     metrics: Metrics
@@ -62,7 +63,10 @@ class Workshop:
         comparison = open_comparison(artifact.files)
         engine = await asyncio.to_thread(self._open_engine, artifact)
         model, mode = serve_model(artifact), Mode(self.settings.mode)
-        ledger = _build_ledger(self.settings, model, self.record)
+        ledger = Ledger(
+            record=self.record, pseudonymiser=self.pseudonymiser, mode=mode,
+            model=model.stamp, clock=time.perf_counter,
+        )  # fmt: skip
         batcher = _build_batcher(self.settings, model, engine, self.metrics)
         await batcher.start()
         pipeline = Pipeline(
@@ -122,6 +126,7 @@ def open_workshop(
     AccessMetrics(registry).watch(gatekeeper.next_expiry)
     record = open_record(settings.record.url)
     stack.push_async_callback(record.close)
+    pseudonymiser = open_site_key(settings.record.url, settings.record.site_key_file)
     decoders = Decoders(settings.decode.threads or count_cores())
     stack.callback(decoders.close)
     drift = DriftMonitor(
@@ -131,23 +136,13 @@ def open_workshop(
     )  # fmt: skip
     stack.push_async_callback(asyncio.to_thread, drift.close)
     return Workshop(
-        settings=settings, gatekeeper=gatekeeper, record=record, drift=drift, decoders=decoders,
-        metrics=metrics,
+        settings=settings, gatekeeper=gatekeeper, record=record, pseudonymiser=pseudonymiser,
+        drift=drift, decoders=decoders, metrics=metrics,
         pacs_metrics=PacsMetrics(registry, codes=(*codes.PROBLEMS, *PACS_CODES)),
         scanners=scanners,
         limits=IntakeLimits(settings.intake.max_body_bytes, settings.intake.max_pixels),
         head_start=head_start,
     )  # fmt: skip
-
-
-def _build_ledger(settings: Settings, model: ServedModel, record: Record) -> Ledger:
-    return Ledger(
-        record=record,
-        pseudonymiser=Pseudonymiser(load_or_create_key(settings.record.site_key_file)),
-        mode=Mode(settings.mode),
-        model=model.stamp,
-        clock=time.perf_counter,
-    )
 
 
 def _build_batcher(

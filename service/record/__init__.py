@@ -14,12 +14,14 @@ from service.record.evidence import Evidence, Kind, Label
 from service.record.pseudonyms import (
     Identifier,
     Pseudonymiser,
+    SiteKeyInvalid,
     SiteKeyMissing,
     load_key,
     load_or_create_key,
 )
 from service.record.queries import LoggedEntry, Upload
 from service.record.record import Reader, Record, open_reader, open_record
+from service.record.site_key import SiteKeyDiffers, load_signer, open_site_key
 from service.record.writer import Recorder
 
 __all__ = [
@@ -40,13 +42,17 @@ __all__ = [
     "Reader",
     "Record",
     "Recorder",
+    "SiteKeyDiffers",
+    "SiteKeyInvalid",
     "SiteKeyMissing",
     "Upload",
     "VerifyReport",
     "age_band_of",
     "load_key",
     "load_or_create_key",
+    "load_signer",
     "new_id",
     "open_reader",
     "open_record",
+    "open_site_key",
 ]

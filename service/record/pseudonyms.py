@@ -32,12 +32,24 @@ class Identifier(StrEnum):
     SCANNER = "scanner"
 
 
+class SiteKeyMissing(CxrError):
+    """What needs the key of a record was asked for where there is none."""
+
+    code = "SITE_KEY_MISSING"
+
+
+class SiteKeyInvalid(CxrError):
+    """The file of the site key holds none, or cannot be read."""
+
+    code = "SITE_KEY_INVALID"
+
+
 class Pseudonymiser:
     """HMAC-SHA-256 under the site key: joins what belongs together, and tells no one who."""
 
     def __init__(self, site_key: bytes) -> None:
         if len(site_key) < KEY_BYTES:
-            raise ValueError(f"site key of {len(site_key)} bytes; expected {KEY_BYTES} or more")
+            raise SiteKeyInvalid(f"site key of {len(site_key)} bytes; expected {KEY_BYTES} or more")
         self._site_key = site_key
 
     def pseudonymise(self, kind: Identifier, value: str) -> str | None:
@@ -76,12 +88,6 @@ class Pseudonymiser:
         )
 
 
-class SiteKeyMissing(CxrError):
-    """What needs the key of a record was asked for where there is none."""
-
-    code = "SITE_KEY_MISSING"
-
-
 def load_key(path: Path) -> bytes:
     """Read the site key of a record that there is.
 
@@ -89,8 +95,8 @@ def load_key(path: Path) -> bytes:
     ------
     SiteKeyMissing
         There is none, perhaps because this is not the folder of the site; none is made.
-    ValueError
-        The file is not 64 or more hexadecimal digits.
+    SiteKeyInvalid
+        The file is not 64 or more hexadecimal digits, or cannot be read.
     """
     try:
         text = path.read_text(encoding="ascii")
@@ -98,14 +104,16 @@ def load_key(path: Path) -> bytes:
         raise SiteKeyMissing(
             "there is no site key at CXR_RECORD__SITE_KEY_FILE; `serve` makes one with the record"
         ) from None
+    except OSError as error:
+        raise SiteKeyInvalid(f"the site key file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(ONLY_DIGITS) from error
+        raise SiteKeyInvalid(ONLY_DIGITS) from error
     if is_exposed(path):
         log.warning("record.key_exposed")
     try:
         return bytes.fromhex(text.strip())
     except ValueError as error:
-        raise ValueError(ONLY_DIGITS) from error
+        raise SiteKeyInvalid(ONLY_DIGITS) from error
 
 
 def load_or_create_key(path: Path) -> bytes:
@@ -116,11 +124,14 @@ def load_or_create_key(path: Path) -> bytes:
 
     Raises
     ------
-    ValueError
-        The file is not 64 or more hexadecimal digits.
+    SiteKeyInvalid
+        The file is not 64 or more hexadecimal digits, or cannot be read or made.
     """
     if not path.exists():
-        _create(path)
+        try:
+            _create(path)
+        except OSError as error:
+            raise SiteKeyInvalid(f"no site key can be made: {error.strerror}") from error
     return load_key(path)
 
 

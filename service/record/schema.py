@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
 
-NEWEST: Final = "0003"
+NEWEST: Final = "0004"
 """The last of `migrations/versions`: what this release writes and reads."""
 
 

@@ -1,4 +1,4 @@
-"""The two chained tables of the shadow log, the same on SQLite and PostgreSQL.
+"""The tables of the shadow log, two of them chained, the same on SQLite and PostgreSQL.
 
 Every column but `sequence` is text, and structured values are canonical JSON: what is read back
 is what was written, byte for byte, so the chain of digests holds on every database. A column
@@ -83,6 +83,9 @@ evidence_log = Table(
     Index(None, "kind", "sequence"),
     Index(None, "entry"),
 )
+
+site_key = Table("site_key", metadata, Column("check_value", Text, primary_key=True))
+"""One row: the signature by which a log knows its key again; none before the first start."""
 
 CHAINED: tuple[Table, ...] = (shadow_log, evidence_log)
 """Each has a chain of its own."""

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.record import open_reader
+from service.record import open_reader, open_site_key
 from service.record.tables import CHAINED
 from service.settings import RecordSettings
 from service.simulate import simulate
@@ -35,6 +35,7 @@ async def test_every_endpoint_tells_the_same_on_every_database(
 ) -> None:
     expected = await _answers(tiny_store, simulated_log, f"sqlite:///{simulated_log}/shadow.db")
     with empty_database(kind, tmp_path) as url:
+        open_site_key(url, tmp_path / "site.key")
         simulate(url, start=START, days=DAYS, per_day=PER_DAY, seed=7)
         found = await _answers(tiny_store, tmp_path, url)
         reader = open_reader(url)

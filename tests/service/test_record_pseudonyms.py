@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.record import Identifier, Pseudonymiser, Pseudonyms, load_or_create_key
+from service.record import Identifier, Pseudonymiser, Pseudonyms, SiteKeyInvalid, load_or_create_key
 
 KEY = bytes(range(32))
 
@@ -48,7 +48,7 @@ def test_an_upload_without_tags_has_no_pseudonyms() -> None:
 
 
 def test_a_short_key_is_refused() -> None:
-    with pytest.raises(ValueError, match="site key of 31 bytes; expected 32 or more"):
+    with pytest.raises(SiteKeyInvalid, match="site key of 31 bytes; expected 32 or more"):
         Pseudonymiser(KEY[:31])
 
 
@@ -82,6 +82,6 @@ def test_a_damaged_key_file_is_refused_not_replaced(tmp_path: Path, content: str
     path = tmp_path / "site.key"
     path.write_text(content)
 
-    with pytest.raises(ValueError, match="site key"):
+    with pytest.raises(SiteKeyInvalid, match="site key"):
         Pseudonymiser(load_or_create_key(path))
     assert path.read_text() == content
