@@ -43,6 +43,12 @@ def selfcheck(
     log_file: Annotated[
         Path | None, typer.Option(exists=True, help="Where the running service logs to.")
     ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, help="PEM of the authority that signed the certificate of --url."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Check settings, files, model, log and the whole way of a phantom; exit 1 if one fails."""
@@ -53,7 +59,7 @@ def selfcheck(
         report([Result("settings", Verdict.FAIL, str(error), 0.0)], as_json=as_json)
         raise typer.Exit(1) from error
     key = None if key_file is None else key_file.read_text("utf-8").strip()
-    running = None if url is None else RunningService(url.rstrip("/"), key, log_file)
+    running = None if url is None else RunningService(url.rstrip("/"), key, log_file, ca_file)
     stance = f"mode {settings.mode}, access {settings.access.mode}"
     results = [
         Result("settings", Verdict.PASS, stance, 0.0),

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sqlalchemy import select
 
 from service.core.artifact import Artifact
 from service.ops.address import LogAddress
-from service.ops.check import Told, fail_for, failed, not_checked, passed
+from service.ops.check import Told, Verdict, fail_for, failed, not_checked, passed
 from service.ops.phantom import Phantom, find_marks, find_marks_in_file
 from service.record import Entry, Identifier, Outcome, Pseudonymiser, load_key
 from service.record import open_reader as open_log
@@ -25,6 +26,9 @@ from service.record.tables import CHAINED
 SKEW_SECONDS = 5.0
 ENGINE_TOLERANCE = 0.01
 """Beyond the manifest's: the phantom goes through DICOM, 16 bits and another window."""
+
+SHADOW_MODE = "SHADOW_MODE"
+"""What `/explain` answers by design where no prediction may be shown."""
 
 
 @dataclass(slots=True)
@@ -77,18 +81,23 @@ class Trial:
             self.client.post("/predict", content=self.phantom.body[:-1000]),
         ]
         refused = [a for a in self.answers if a.status_code in (401, 403)]
-        if refused:
-            return failed(f"{len(refused)} requests were refused; the key needs scope predict")
+        codes = sorted({_code_of(answer) for answer in refused} - {SHADOW_MODE})
+        if codes:
+            return failed(f"refused with {', '.join(codes)}; the key needs scope predict")
         broken = [str(a.status_code) for a in self.answers if a.status_code >= 500]
         return fail_for(broken, f"{len(self.answers)} requests answered as they should be")
 
     def check_answers(self) -> Told:
         """No mark in any answer, header or metric."""
         metrics = self.client.get("/metrics")
-        if not metrics.is_success:
+        is_here = metrics.status_code != HTTPStatus.NOT_FOUND
+        if is_here and not metrics.is_success:
             return failed(f"/metrics: {metrics.status_code}; the key needs scope metrics")
         told = [repr(a.headers).encode() + a.content for a in (*self.answers, metrics)]
-        return self._search({"an answer or a metric": b"".join(told)})
+        found = self._search({"an answer or a metric": b"".join(told)})
+        if is_here or found.verdict is Verdict.FAIL:
+            return found
+        return not_checked("no mark in an answer; /metrics is not behind this address")
 
     def check_log(self) -> Told:
         """No mark in any log line."""
@@ -157,6 +166,14 @@ class Trial:
 
     def _clock(self, answer: httpx.Response) -> datetime:
         return parsedate_to_datetime(answer.headers["date"])
+
+
+def _code_of(answer: httpx.Response) -> str:
+    """The code of a refusal, or its status where something before the service gave it."""
+    try:
+        return str(answer.json()["code"])
+    except (ValueError, KeyError, TypeError):
+        return str(answer.status_code)
 
 
 def compare_row(row: Entry, phantom: Phantom, artifact: Artifact) -> Told:

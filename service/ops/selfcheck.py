@@ -2,6 +2,7 @@
 
 import io
 import os
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -71,6 +72,8 @@ class RunningService:
     url: str
     key: str | None = None
     log_file: Path | None = None
+    ca_file: Path | None = None
+    """PEM of whoever signed its certificate; None trusts the public authorities."""
 
 
 def check_site(site: SiteUnderTest, running: RunningService | None) -> Iterator[Result]:
@@ -137,7 +140,7 @@ def _open_trial(
         return
     headers = {} if running.key is None else {"Authorization": f"Bearer {running.key}"}
     file = running.log_file
-    with _client(running.url, headers) as client:
+    with _client(running.url, headers, running.ca_file) as client:
         trial = Trial(
             client=client, artifact=artifact, log=site.log,
             phantom=draw_phantom(artifact), second=draw_phantom(artifact),
@@ -170,8 +173,11 @@ def _own_service(
             yield trial, pacs
 
 
-def _client(url: str, headers: dict[str, str]) -> httpx.Client:
-    return httpx.Client(base_url=url, headers=headers, timeout=ANSWER_SECONDS, trust_env=False)
+def _client(url: str, headers: dict[str, str], ca_file: Path | None = None) -> httpx.Client:
+    verify = True if ca_file is None else ssl.create_default_context(cafile=ca_file)
+    return httpx.Client(
+        base_url=url, headers=headers, timeout=ANSWER_SECONDS, trust_env=False, verify=verify
+    )
 
 
 def _folders(log: LogAddress) -> list[Path]:

@@ -67,6 +67,14 @@ def test_row_is_compared_with_the_release(artifact: Artifact) -> None:
     assert verdict(compare_row(conflict(), phantom, artifact)) is Verdict.FAIL
 
 
+REFUSALS: dict[tuple[str, str], tuple[int, dict[str, object]]] = {
+    ("unready", "/readyz"): (503, {"reasons": ["QUEUE_FULL"]}),
+    ("failing", "/explain"): (500, {}),
+    ("shadow", "/explain"): (403, {"code": "SHADOW_MODE"}),
+    ("proxied", "/metrics"): (404, {}),
+}
+
+
 class Leaky:
     """A service that answers as it should, and tells more than it should."""
 
@@ -82,10 +90,10 @@ class Leaky:
             self.log += heard[:4000]
         if request.url.path == "/model":
             return httpx.Response(200, json={"digest": self._model_digest}, headers=date)
-        if request.url.path == "/readyz" and "unready" in self._leaks:
-            return httpx.Response(503, json={"reasons": ["QUEUE_FULL"]}, headers=date)
-        if "failing" in self._leaks and request.url.path == "/explain":
-            return httpx.Response(500, headers=date)
+        for leak in self._leaks:
+            if (leak, request.url.path) in REFUSALS:
+                status, body = REFUSALS[leak, request.url.path]
+                return httpx.Response(status, json=body, headers=date)
         if "locked" in self._leaks and request.method == "POST":
             return httpx.Response(401, headers=date)
         told = heard[:4000] if "answer" in self._leaks else b"{}"
@@ -115,6 +123,23 @@ def test_leak_is_found_where_it_is(artifact: Artifact, site: LogAddress, leak: s
 
     assert {place for place, told in found.items() if told.verdict is Verdict.FAIL} == {leak}
     assert "PatientName" in found[leak].detail
+
+
+def test_shadow_mode_is_no_missing_scope(artifact: Artifact, site: LogAddress) -> None:
+    with trial_of(artifact, site, "shadow") as trial:
+        assert verdict(trial.check_pages()) is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("leaks", "expected"), [((), Verdict.NOT_CHECKED), (("answer",), Verdict.FAIL)]
+)
+def test_metrics_that_the_proxy_keeps_are_not_checked(
+    artifact: Artifact, site: LogAddress, leaks: tuple[str, ...], expected: Verdict
+) -> None:
+    with trial_of(artifact, site, "proxied", *leaks) as trial:
+        trial.check_pages()
+
+        assert verdict(trial.check_answers()) is expected
 
 
 def test_leak_into_a_file_is_found(artifact: Artifact, site: LogAddress) -> None:
