@@ -131,7 +131,7 @@ def save_state(path: Path, state: DriftState) -> None:
     header = np.frombuffer(notes.model_dump_json().encode(), np.uint8)
     np.savez(buffer, allow_pickle=False, notes=header, **arrays)
     part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
+    part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
     part.write_bytes(buffer.getvalue())
     part.replace(path)

@@ -27,6 +27,9 @@ VOLUME_FOLDERS = (
 )
 """An empty volume takes owner and mode from where it is first mounted, and that is here."""
 
+SHARED_FOLDERS = tuple(f"run/secrets/{name}" for name in ("prometheus", "grafana", "postgres"))
+"""Each is read by one program under a uid that is not ours; the other folders are the service's."""
+
 EMPTY_FOLDERS = ("proc", "sys", "dev", "tmp", "run")
 
 KEPT_PROGRAMS = re.compile(r"^(python[\d.]*|cxr-triage)$")
@@ -120,7 +123,7 @@ def add_user(target: Path) -> None:
         path.write_text(path.read_text("utf-8") + line, "utf-8")
     for name in (*OWN_FOLDERS, *VOLUME_FOLDERS):
         (target / name).mkdir(parents=True)
-        (target / name).chmod(0o700 if name in OWN_FOLDERS else 0o755)
+        (target / name).chmod(0o755 if name in SHARED_FOLDERS else 0o700)
         os.chown(target / name, SERVICE_UID, SERVICE_UID)
 
 

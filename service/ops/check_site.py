@@ -1,6 +1,7 @@
 """The machine under the service: who may read its files, where they lie, its disk, its clock."""
 
 import ctypes
+import os
 import shutil
 import stat
 import tempfile
@@ -145,11 +146,20 @@ def _exposed(address: LogAddress, store: Path, secrets: Iterable[Path]) -> Itera
         if path.exists() and is_exposed(path):
             yield f"{path.name} has mode {_mode(path):o}, expected 600"
     for folder in sorted({path.parent for path in private if path.parent.exists()}):
-        if _mode(folder) & stat.S_IRWXO:
+        if _mode(folder) & stat.S_IRWXO and not _is_given(folder):
             yield f"folder {folder.name or folder} has mode {_mode(folder):o}, expected 700"
     for path in [store, *store.rglob("*")]:
         if _mode(path) & OTHERS_WRITE & ~(stat.S_IWGRP if path.is_dir() else 0):
             yield f"{path.name} of the model store can be written by others"
+
+
+def _is_given(folder: Path) -> bool:
+    """Whether the platform mounted it, as Kubernetes does a volume: root's, of mode 2777 or 3777.
+
+    A folder open to the world lets other accounts of the machine see names, and replace what lies
+    there. Only what runs in this container comes to such a mount, and its files are looked at.
+    """
+    return os.path.ismount(folder) and folder.stat().st_uid != os.geteuid()
 
 
 def _mode(path: Path) -> int:

@@ -60,7 +60,7 @@ def held_alone(path: Path) -> Iterator[None]:
 
 def _open_private(path: Path) -> int:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise PacsMisconfigured(f"the queue cannot be created: {error.strerror}") from error

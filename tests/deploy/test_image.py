@@ -106,6 +106,21 @@ def test_images_run_as_the_user_that_owns_the_folders(assemble: dict[str, Any]) 
     )
 
 
+def test_folders_of_the_service_are_its_own(
+    assemble: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.chown", lambda *_: None)
+    (tmp_path / "etc").mkdir()
+    for name in ("passwd", "group"):
+        (tmp_path / "etc" / name).touch()
+
+    assemble["add_user"](tmp_path)
+
+    for name in ("var/lib/cxr-triage", "run/secrets/triage", "run/secrets/orthanc", "srv/proxy"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "run/secrets/prometheus").stat().st_mode) == 0o755
+
+
 def test_default_image_is_the_one_without_torch() -> None:
     stages = re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE)
 

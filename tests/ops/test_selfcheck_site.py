@@ -14,7 +14,7 @@ from service.ops.check import Told, Verdict, run_checks
 from service.ops.check_model import check_digests, check_golden, check_signed
 from service.ops.check_record import check_chains
 from service.ops.check_site import STA_UNSYNC, check_clock, check_disk, check_filesystem
-from service.record import load_or_create_key
+from service.record import load_or_create_key, open_site_key
 from service.signature import Trust
 from tests.support.models import build_tiny_artifact
 from tests.support.postgresql import missing_server, server_url
@@ -74,6 +74,34 @@ def test_folder_open_to_the_world_fails(site: LogAddress, tiny_store: Path) -> N
     site.key.parent.chmod(0o755)
 
     assert "expected 700" in machine.check_permissions(site, tiny_store, []).detail
+
+
+@pytest.mark.parametrize(
+    ("is_mount", "owner", "expected"),
+    [(True, 1, Verdict.PASS), (True, 0, Verdict.FAIL), (False, 1, Verdict.FAIL)],
+)
+def test_volume_that_the_platform_mounts_may_be_open(
+    site: LogAddress,
+    tiny_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_mount: bool,
+    owner: int,
+    expected: Verdict,
+) -> None:
+    user = site.key.stat().st_uid
+    monkeypatch.setattr("os.geteuid", lambda: user + owner)
+    monkeypatch.setattr("os.path.ismount", lambda _: is_mount)
+    site.key.parent.chmod(0o2777)
+
+    assert verdict(machine.check_permissions(site, tiny_store, [])) is expected
+
+
+def test_folder_of_a_new_record_is_private(tmp_path: Path, tiny_store: Path) -> None:
+    address = LogAddress(f"sqlite:///{tmp_path}/record/shadow.db", tmp_path / "record/site.key")
+
+    open_site_key(address.url, address.key)
+
+    assert verdict(machine.check_permissions(address, tiny_store, [])) is Verdict.PASS
 
 
 def test_secret_and_model_that_others_can_change_fail(site: LogAddress, tmp_path: Path) -> None:
