@@ -252,3 +252,41 @@ def test_a_lateral_of_a_manifest_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text(header + rows)
 
     assert [s.file for s in index_studies(tmp_path)] == ["b.dcm"]
+
+
+HEADER = "split,file,label,source,patient_id\n"
+
+
+def write_manifest(folder: Path, rows: str, header: str = HEADER) -> Path:
+    (folder / "manifest.csv").write_text(header + rows)
+    return folder
+
+
+def test_same_bytes_are_refused_where_a_manifest_has_no_digests(tmp_path: Path) -> None:
+    write_file(tmp_path, "a.png", b"same")
+    write_file(tmp_path, "b.png", b"same")
+    write_manifest(tmp_path, "train,a.png,normal,east,1\ntest,b.png,normal,east,2\n")
+
+    with pytest.raises(SplitLeak, match="file digest"):
+        index_studies(tmp_path)
+
+
+def test_one_file_in_two_splits_is_refused(tmp_path: Path) -> None:
+    write_manifest(tmp_path, "train,a.png,normal,east,1\ntest,a.png,normal,east,2\n")
+
+    with pytest.raises(SplitLeak, match=r"file a.png is in test, train"):
+        index_studies(tmp_path)
+
+
+def test_one_file_with_two_labels_is_refused(tmp_path: Path) -> None:
+    write_manifest(tmp_path, "train,a.png,normal,east,1\ntrain,a.png,pneumonia,east,1\n")
+
+    with pytest.raises(SplitLeak, match=r"a.png is labelled normal and pneumonia"):
+        index_studies(tmp_path)
+
+
+def test_a_blank_around_a_patient_id_makes_no_other_patient(tmp_path: Path) -> None:
+    write_manifest(tmp_path, "train,a.png,normal,east,1\ntest,b.png,normal,east,1 \n")
+
+    with pytest.raises(SplitLeak, match="patient 1"):
+        index_studies(tmp_path)

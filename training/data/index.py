@@ -82,7 +82,7 @@ def survey_folder(folder: Path, *, drop_leaks: bool = False) -> Survey:
     NoStudies
         Neither a manifest nor class folders.
     SplitLeak
-        A patient id or a file digest occurs in two splits.
+        A patient id, a file or its digest occurs in two splits, or a file has two labels.
     """
     manifest = folder / MANIFEST
     found = _read_manifest(manifest) if manifest.is_file() else _walk_folders(folder)
@@ -101,7 +101,7 @@ def _read_manifest(path: Path) -> tuple[Study, ...]:
     with path.open(newline="", encoding="utf-8") as handle:
         rows = csv.DictReader(handle)
         try:
-            return tuple(_with_refusal(path.parent, _study_from_row(row)) for row in rows)
+            return tuple(_with_body(path.parent, _study_from_row(row)) for row in rows)
         except (KeyError, ValueError) as error:
             raise NoStudies(
                 f"{path.name} line {rows.line_num}: {error!s} not understood"
@@ -115,7 +115,7 @@ def _study_from_row(row: dict[str, str]) -> Study:
         finding=Finding(row["label"]),
         split=Split(row["split"]),
         source=row.get("source") or "unknown",
-        patient_id=row["patient_id"],
+        patient_id=row["patient_id"].strip(),
         sha256=row.get("sha256") or None,
         age_years=float(age) if age else None,
         sex=row.get("sex", ""),
@@ -124,13 +124,19 @@ def _study_from_row(row: dict[str, str]) -> Study:
     )
 
 
-def _with_refusal(folder: Path, study: Study) -> Study:
-    """A manifest has its own word on patient, age, sex and view, but none on scope."""
+def _with_body(folder: Path, study: Study) -> Study:
+    """Add what only the file says: its digest where the manifest has none, and its scope.
+
+    A file that is not there keeps its place: whoever reads it names it.
+    """
     path = folder / study.file
-    if path.suffix.lower() in PICTURES or not path.is_file():
+    is_picture = path.suffix.lower() in PICTURES
+    if (is_picture and study.sha256) or not path.is_file():
         return study
-    told = read_told(path.read_bytes())
-    return replace(study, refusal=told.refusal) if told else study
+    body = path.read_bytes()
+    told = None if is_picture else read_told(body)
+    digest = study.sha256 or hashlib.sha256(body).hexdigest()
+    return replace(study, sha256=digest, refusal=told.refusal if told else "")
 
 
 def _walk_folders(folder: Path) -> tuple[Study, ...]:

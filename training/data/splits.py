@@ -13,11 +13,12 @@ SOURCES = Path(__file__).parents[1] / "sources.toml"
 
 
 class SplitLeak(ValueError):
-    """One patient, or one file, is in more than one split."""
+    """One patient, or one file, is in more than one split, or one file has two labels."""
 
 
-def check_splits(studies: Iterable[Study]) -> None:
-    """Refuse data in which a patient, or the same bytes, is in more than one split."""
+def check_splits(studies: Sequence[Study]) -> None:
+    """Refuse data in which a patient, a file or the same bytes is in more than one split."""
+    _check_labels(studies)
     splits_of: dict[str, set[Split]] = defaultdict(set)
     for study in studies:
         for key in _identities(study):
@@ -82,7 +83,15 @@ def split_digest(studies: Iterable[Study]) -> str:
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def _check_labels(studies: Iterable[Study]) -> None:
+    finding_of: dict[str, str] = {}
+    for study in studies:
+        known = finding_of.setdefault(study.file, study.finding)
+        if known != study.finding:
+            raise SplitLeak(f"{study.file} is labelled {known} and {study.finding}")
+
+
 def _identities(study: Study) -> tuple[str, ...]:
     """What may not be in two splits."""
-    patient = f"patient {study.patient_id}"
-    return (patient, f"file digest {study.sha256}") if study.sha256 else (patient,)
+    named = (f"patient {study.patient_id}", f"file {study.file}")
+    return (*named, f"file digest {study.sha256}") if study.sha256 else named
