@@ -1,6 +1,6 @@
 """Templates -> answers, with the headers that keep a page to itself."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import Request
@@ -128,6 +128,7 @@ def render(
         navigation=NAVIGATION,
         notice=NOTICE,
         version=__version__,
+        now=datetime.now(UTC).isoformat(timespec="seconds"),
         mode=runtime.mode.value,
         model=runtime.model.stamp,
         is_access_off=caller == LOCAL,
