@@ -1,12 +1,13 @@
 """The case index -> columns of one window of time, which every statistic starts from."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from service.core.findings import Finding
 from service.record.case_columns import NONE, Coded, read_columns
@@ -30,15 +31,22 @@ FindIds = Callable[[Sequence[int]], Mapping[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time from and to, in seconds since 1970."""
+    """A time from and to, in seconds since 1970.
+
+    Attributes
+    ----------
+    logged
+        When the model's first radiograph came; it may lie before the start, or within.
+    """
 
     start: float
     end: float
+    logged: float = -math.inf
 
     @property
     def days(self) -> float:
-        """Its length; never 0."""
-        return max(self.end - self.start, 1.0) / DAY_SECONDS
+        """How many of its days were logged; at least 1, so that no rate is made of an hour."""
+        return max((self.end - max(self.start, self.logged)) / DAY_SECONDS, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +115,20 @@ def newest_model(connection: Connection) -> tuple[str, str, str] | None:
 
 def span_of(connection: Connection, days: int, model: tuple[str, str, str] | None) -> Span:
     """The last days in which a model read; so the log of a retired model still shows them."""
-    newest = select(func.max(cases.c.received))
+    logged, end = (_extreme(connection, of, model) for of in (func.min, func.max))
+    return Span(end - days * DAY_SECONDS, end, logged)
+
+
+def _extreme(
+    connection: Connection,
+    of: Callable[[ColumnElement[float]], ColumnElement[float]],
+    model: tuple[str, str, str] | None,
+) -> float:
+    """First or last time of a model; asked apart, since both at once read every row."""
+    asked = select(of(cases.c.received))
     if model is not None:
-        newest = newest.where(
-            cases.c.model_digest == model[1], cases.c.threshold_digest == model[2]
-        )
-    end = connection.scalar(newest) or 0.0
-    return Span(end - days * DAY_SECONDS, end)
+        asked = asked.where(cases.c.model_digest == model[1], cases.c.threshold_digest == model[2])
+    return connection.scalar(asked) or 0.0
 
 
 def load_window(connection: Connection, span: Span, names: Sequence[str]) -> Cases:

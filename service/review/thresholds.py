@@ -46,7 +46,13 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdReport:
-    """One finding at one threshold, over all cases and by group."""
+    """One finding at one threshold, over all cases and by group.
+
+    Attributes
+    ----------
+    days
+        Days of the window that were logged; flags a day are counted over them.
+    """
 
     finding: str
     model: str | None

@@ -76,10 +76,10 @@ def _approx(rates: dict[str, tuple[int, int, float, float]]) -> dict[str, object
 
 
 @pytest.mark.parametrize("finding", FINDINGS)
+@pytest.mark.parametrize("days", [9, 365, 3650])
 async def test_who_is_missed_left_out_and_flagged_a_day_is_counted_in_the_rows(
-    ask: Ask, radiographs: list[Seen], finding: str
+    ask: Ask, radiographs: list[Seen], finding: str, days: int
 ) -> None:
-    days = 9
     (answer,) = await ask(f"/review/api/thresholds?finding={finding}&threshold=0.4&days={days}")
     told = answer.json()
 
@@ -101,7 +101,14 @@ async def test_who_is_missed_left_out_and_flagged_a_day_is_counted_in_the_rows(
         _label(one, finding, "report") == "unclear" for one in studies
     )
     flagged = sum(one.scores[finding] >= 0.4 for one in inside)
-    assert told["overall"]["flags_per_day"] == pytest.approx(flagged / days)
+    logged = min(float(days), _logged_days(radiographs))
+    assert told["days"] == pytest.approx(logged, abs=0.01)
+    assert told["overall"]["flags_per_day"] == pytest.approx(flagged / logged, rel=0.001)
+
+
+def _logged_days(radiographs: list[Seen]) -> float:
+    times = [one.received for one in radiographs]
+    return (max(times) - min(times)) / timedelta(days=1)
 
 
 async def test_the_page_shows_these_numbers(ask: Ask, radiographs: list[Seen]) -> None:
@@ -114,6 +121,7 @@ async def test_the_page_shows_these_numbers(ask: Ask, radiographs: list[Seen]) -
             right, total, low, high = rates[name.lower()]
             assert shown_rate(right / total, low, high) in told
             assert f"{right:,} of {total:,}" in told
+    assert f"over {_logged_days(radiographs):.1f} days" in tiles_of(page.text)["Flags a day"]
     caught, positives, *_ = rates["sensitivity"]
     missed = tiles_of(page.text)["Missed"].split()
     assert missed[:4] == [f"{positives - caught:,}", "of", f"{positives:,}", "positives"]
