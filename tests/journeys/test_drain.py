@@ -2,14 +2,21 @@
 
 import asyncio
 import json
+import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from service.core.artifact import load_current
+from service.record import open_reader
+from service.settings import DecodeSettings
 from tests.support.apps import Service, SlowUpload, running_service
+from tests.support.gated_engine import until as until_true
+from tests.support.gated_service import DECODER, ENGINE, GATES, RECORD
 from tests.support.radiographs import png_bytes
 
 
@@ -48,3 +55,107 @@ async def test_accepted_upload_is_answered_after_sigterm(service: Service, tmp_p
     assert (late.status_code, late.json()["code"]) == (503, "SHUTTING_DOWN")
     assert exit_code == 0
     assert "service.stopped" in [json.loads(line)["event"] for line in log_lines]
+
+
+EACH = 4
+"""Uploads in each stage: more than there are threads for it."""
+
+
+class Gates:
+    """Named pipes in a folder, at which the threads of the service wait."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def closed(self, name: str) -> Iterator[None]:
+        """Whoever comes waits until the end of the block."""
+        os.mkfifo(self._folder / name)
+        try:
+            yield
+        finally:
+            pipe = os.open(self._folder / name, os.O_RDWR)
+            (self._folder / name).unlink()
+            os.close(pipe)
+
+    def seen(self, name: str) -> int:
+        """How many came to it while it was closed."""
+        note = self._folder / f"{name}.seen"
+        return sum(map(int, note.read_text("utf-8").split())) if note.exists() else 0
+
+
+class Crowd:
+    """Uploads in every stage of a service that waits at gates.
+
+    Parameters
+    ----------
+    views
+        Pictures that the engine is given for each upload.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, gates: Gates, views: int) -> None:
+        self._client = client
+        self._gates = gates
+        self._views = views
+        self._slow = [SlowUpload(png_bytes()) for _ in range(EACH)]
+        self._sent: list[asyncio.Task[httpx.Response]] = []
+
+    async def fill(self, closed: ExitStack) -> None:
+        """The last stage first: a gate is closed, and who comes stays there."""
+        closed.enter_context(self._gates.closed(RECORD))
+        self._send([png_bytes()] * EACH)
+        await until(self._client, "/metrics", f"cxr_shadow_pending_rows {EACH}.0")
+        closed.enter_context(self._gates.closed(ENGINE))
+        self._send([png_bytes()] * EACH)
+        async with asyncio.timeout(30):
+            while self._gates.seen(ENGINE) // self._views + await self._queued() < EACH:
+                pass
+        closed.enter_context(self._gates.closed(DECODER))
+        self._send([png_bytes()] * EACH)
+        await until_true(lambda: self._gates.seen(DECODER) == DecodeSettings().threads)
+        self._send(self._slow)
+        await until(self._client, "/metrics", f"cxr_in_flight_requests {4 * EACH}.0")
+
+    async def finish(self) -> list[httpx.Response]:
+        """Every answer, the bodies that were still arriving included."""
+        for slow in self._slow:
+            slow.finish.set()
+        return await asyncio.gather(*self._sent)
+
+    def _send(self, bodies: Sequence[bytes | SlowUpload]) -> None:
+        self._sent += [
+            asyncio.create_task(self._client.post("/predict", content=body)) for body in bodies
+        ]
+
+    async def _queued(self) -> int:
+        lines = (await self._client.get("/metrics")).text.splitlines()
+        (line,) = [line for line in lines if line.startswith("cxr_queue_images ")]
+        return int(float(line.split()[1]))
+
+
+async def test_uploads_in_every_stage_are_answered_and_recorded_once_after_sigterm(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    views = len(load_current(tiny_store).manifest.views)
+    patient = {"CXR_SERVER__DEADLINE_SECONDS": "120", "CXR_SERVER__DRAIN_SECONDS": "120"}
+    gated = {"module": "tests.support.gated_service", GATES: str(tmp_path)}
+    with running_service(tiny_store, tmp_path, **gated, **patient) as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=120) as client:
+            crowd = Crowd(client, Gates(tmp_path), views)
+            with ExitStack() as closed:
+                await crowd.fill(closed)
+                service.process.send_signal(signal.SIGTERM)
+                await until(client, "/readyz", "SHUTTING_DOWN")
+                late = await client.post("/predict", content=png_bytes())
+            answers = await crowd.finish()
+        exit_code = service.process.wait(timeout=60)
+
+    reader = open_reader(f"sqlite:///{tmp_path}/shadow.db")
+    rows = [logged.entry.id for logged in reader.rows(limit=1000)]
+    is_whole = reader.verify().is_whole
+    reader.close()
+    assert [answer.status_code for answer in answers] == [200] * (4 * EACH)
+    assert (late.status_code, late.json()["code"]) == (503, "SHUTTING_DOWN")
+    assert sorted(rows) == sorted(answer.json()["id"] for answer in answers)
+    assert is_whole
+    assert exit_code == 0

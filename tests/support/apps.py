@@ -71,7 +71,9 @@ class Service:
 
 
 @contextmanager
-def running_service(store: Path, folder: Path, **variables: str) -> Iterator[Service]:
+def running_service(
+    store: Path, folder: Path, *, module: str = "service", **variables: str
+) -> Iterator[Service]:
     """Start the service on a free port, wait until it listens, and kill what is left of it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CXR_")}
     environment |= {
@@ -83,7 +85,7 @@ def running_service(store: Path, folder: Path, **variables: str) -> Iterator[Ser
     }
     log = (folder / "service.log").open("a", encoding="utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "service", "serve", "--port", "0"],
+        [sys.executable, "-m", module, "serve", "--port", "0"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=log,
