@@ -81,7 +81,7 @@ def pacs_options(pacs: PacsSettings) -> PacsOptions | None:
 def _lifespan_of(
     settings: Settings, gatekeeper: Gatekeeper | OpenHouse, head_start: HeadStart | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """What is open while the application serves; a coded refusal is kept for who started it."""
+    """What is open while the application serves; why it did not open is kept for its starter."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -93,7 +93,7 @@ def _lifespan_of(
             ):
                 app.state.runtime, app.state.inlet = runtime, inlet
                 yield
-        except CxrError as refusal:
+        except Exception as refusal:
             app.state.refusal = refusal
             raise
 

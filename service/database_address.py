@@ -5,6 +5,9 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+BACKENDS = ("sqlite", "postgresql")
+"""What the shadow log is written for."""
+
 
 def with_password(url: str, password_file: Path | None) -> str:
     """The address that is connected to; one without a user (SQLite) has no use for a password.
@@ -18,6 +21,8 @@ def with_password(url: str, password_file: Path | None) -> str:
         address = make_url(url)
     except (ArgumentError, ValueError):  # ValueError: it quotes what should be the port
         raise ValueError("url is not the address of a database") from None
+    if address.get_backend_name() not in BACKENDS:
+        raise ValueError(f"url is of neither {' nor '.join(BACKENDS)}")
     if password_file is None or address.username is None:
         return url
     if address.password is not None:

@@ -107,7 +107,9 @@ def serve(
         if settings.access.mode == "off":
             log.warning("access.off", host=settings.server.host)
         model = application.state.runtime.model.stamp
-        Console().print(banner_of(settings, model, bound_port))
+        console = Console()
+        if console.is_terminal:  # elsewhere it would stand among the lines of the log
+            console.print(banner_of(settings, model, bound_port))
 
     build_server(
         application,

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from service.admission import Admission
 from service.core.errors import CxrError
 from service.linger import Lingering
+from service.logs import describe_error
 from service.memory import set_started_aside
 from service.wire import protocol_with
 
@@ -20,6 +21,18 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 BODY_GRACE_SECONDS = 30.0
 """A route that gives a body up, and answers so, comes first; then the connection is closed."""
+
+
+class StartFailed(CxrError):
+    """Nothing here foresaw what the application failed of; its place in the code is told."""
+
+    code = "START_FAILED"
+
+
+class PortUnavailable(CxrError):
+    """The address is taken, not of this machine, or not for this user."""
+
+    code = "PORT_UNAVAILABLE"
 
 
 class DrainingServer(uvicorn.Server):
@@ -54,16 +67,30 @@ class DrainingServer(uvicorn.Server):
         Raises
         ------
         CxrError
-            Why the application refused to start: the model or the shadow log is not as it must be.
+            Why the application refused to start: the model or the shadow log is not as it must be,
+            the port cannot be had, or what failed and where.
         """
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(signal.SIGHUP, self.handle_exit)
         try:
             self.run()
         except SystemExit:
-            refusal: CxrError | None = getattr(self._app.state, "refusal", None)
-            if refusal is None:
+            cause: Exception | None = getattr(self._app.state, "refusal", None)
+            if cause is None and self.started:
                 raise
-            log.error("service.refused", code=refusal.code)
+            refusal = self._refusal_of(cause)
+            told = {} if cause is None else describe_error(cause)
+            log.error("service.refused", code=refusal.code, **told)
             raise refusal from None
+
+    def _refusal_of(self, cause: Exception | None) -> CxrError:
+        if cause is None:
+            at = f"{self.config.host}:{self.config.port}"
+            return PortUnavailable(f"{at} cannot be listened on: is another program there?")
+        if isinstance(cause, CxrError):
+            return cause
+        told = describe_error(cause)
+        return StartFailed(f"{told['error_type']} at {told['error_at']}")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port, then tell which it is."""

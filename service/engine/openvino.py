@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import openvino
+import structlog
 
 from service.core.artifact import ONNX, Artifact
 from service.core.errors import ArtifactInvalid
@@ -31,6 +32,8 @@ from service.core.inference import Forward, Outputs, Scalars
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
 from service.engine.rewrites import rewrite
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Results = dict[str, Scalars]
 """By name of the output."""
@@ -221,10 +224,19 @@ def _options(precision: Precision, threads: int, cache_dir: Path | None) -> dict
     }
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
-    if cache_dir is not None:
-        cache_dir.mkdir(parents=True, exist_ok=True)
+    if cache_dir is not None and _is_made(cache_dir):
         options["CACHE_DIR"] = str(cache_dir)
     return options
+
+
+def _is_made(folder: Path) -> bool:
+    """Without it the model is compiled anew at each start, and serves all the same."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("engine.cache_unavailable", error=type(error).__name__)
+        return False
+    return True
 
 
 def _outputs_of(compiled: Any) -> tuple[str, ...]:

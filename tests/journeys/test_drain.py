@@ -27,13 +27,15 @@ async def until(client: httpx.AsyncClient, path: str, words: str) -> None:
             pass
 
 
-async def drain(service: Service) -> tuple[httpx.Response, httpx.Response]:
+async def drain(
+    service: Service, signal_number: int = signal.SIGTERM
+) -> tuple[httpx.Response, httpx.Response]:
     """Answers to the upload that was half-way in at SIGTERM, and to one that came later."""
     slow = SlowUpload(png_bytes())
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         accepted = asyncio.ensure_future(client.post("/predict", content=slow))
         await until(client, "/metrics", "cxr_in_flight_requests 1.0")
-        service.process.send_signal(signal.SIGTERM)
+        service.process.send_signal(signal_number)
         await until(client, "/readyz", "SHUTTING_DOWN")
         late = await client.post("/predict", content=png_bytes())
         slow.finish.set()
@@ -46,8 +48,11 @@ async def service(tiny_store: Path, tmp_path: Path) -> AsyncIterator[Service]:
         yield running
 
 
-async def test_accepted_upload_is_answered_after_sigterm(service: Service, tmp_path: Path) -> None:
-    accepted, late = await drain(service)
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGHUP])
+async def test_accepted_upload_is_answered_after_the_signal(
+    service: Service, tmp_path: Path, signal_number: int
+) -> None:
+    accepted, late = await drain(service, signal_number)
     exit_code = service.process.wait(timeout=30)
 
     log_lines = (tmp_path / "service.log").read_text(encoding="utf-8").splitlines()

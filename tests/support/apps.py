@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,33 +81,37 @@ def running_service(
         "CXR_RECORD__URL": f"sqlite:///{folder}/shadow.db",
         "CXR_RECORD__SITE_KEY_FILE": str(folder / "site.key"),
         "CXR_ENGINE__THREADS": "1",
+        "TERM": "dumb",
         **variables,
     }
     log = (folder / "service.log").open("a", encoding="utf-8")
+    screen, terminal = os.openpty()  # the banner is shown on a terminal alone
     process = subprocess.Popen(
         [sys.executable, "-m", module, "serve", "--port", "0"],
         env=environment,
-        stdout=subprocess.PIPE,
+        stdout=terminal,
         stderr=log,
         text=True,
     )
+    os.close(terminal)
     try:
-        yield Service(process, _url_of(process))
+        yield Service(process, _url_of(screen))
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        os.close(screen)
         log.close()
 
 
-def _url_of(process: subprocess.Popen[str]) -> str:
+def _url_of(screen: int) -> str:
     """Read the banner until it says where the service listens."""
-    assert process.stdout is not None
     told = ""
-    for line in process.stdout:
-        told += line
-        found = re.search(r"http://[0-9.]+:[0-9]+", line)
-        if found is not None:
-            return found[0]
+    with suppress(OSError):  # the program ended, and with it its side of the terminal
+        while True:
+            told += os.read(screen, 4096).decode()
+            found = re.search(r"http://[0-9.]+:[0-9]+(?=\D)", told)
+            if found is not None:
+                return found[0]
     raise AssertionError(f"the service did not start: {told}")
 
 
