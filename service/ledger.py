@@ -1,7 +1,7 @@
 """Case -> its one row in the shadow log; and whether it was answered before."""
 
-import math
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 from service.answers import Body, by_finding
@@ -22,8 +22,8 @@ from service.record import (
     age_band_of,
 )
 
-RETRY_SECONDS = 10.0
-"""How long after a refused row the service calls itself unready, before it tries again."""
+PROBE_SECONDS = 5.0
+"""Between two writes that ask whether a log which refused a row takes rows again."""
 
 
 class AnsweredBefore(Exception):
@@ -41,6 +41,8 @@ class Ledger:
     ----------
     clock
         Seconds, monotonic; measures how long a row takes to be durable.
+    pause
+        Waits between two probes of a log that refused a row.
     """
 
     def __init__(
@@ -51,18 +53,20 @@ class Ledger:
         mode: Mode,
         model: ModelStamp,
         clock: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._record = record
         self._pseudonymiser = pseudonymiser
         self._mode = mode
         self._model = model
         self._clock = clock
-        self._failed_at = -math.inf
+        self._pause = pause
+        self._probing: asyncio.Task[None] | None = None
 
     @property
     def is_writable(self) -> bool:
-        """False for a while after a row was refused; only another row can prove it mended."""
-        return self._clock() - self._failed_at > RETRY_SECONDS
+        """False after a row was refused, until something was written: a full disk stays full."""
+        return self._probing is None
 
     def draw(self, entry_id: str) -> str:
         """See `Pseudonymiser.draw`."""
@@ -164,9 +168,17 @@ class Ledger:
             try:
                 await self._record.append(entry)
             except RecordUnavailable:
-                self._failed_at = self._clock()
+                self._probing = self._probing or asyncio.create_task(self._probe())
                 raise
         case.outcome, case.reason, case.priority = outcome, reason, entry.priority
+
+    async def _probe(self) -> None:
+        """Try until a write succeeds; no radiograph has to be refused to find it out."""
+        while True:
+            await self._pause(PROBE_SECONDS)
+            if await self._record.can_write():
+                self._probing = None
+                return
 
     def _pseudonyms(self, case: Case) -> Pseudonyms:
         return self._pseudonymiser.pseudonyms_of(case.dicom)

@@ -157,6 +157,11 @@ class Record:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self.reader.find_answer, upload)
 
+    async def can_write(self) -> bool:
+        """Try it; see `Recorder.can_write`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self.recorder.can_write)
+
     def verify(self, anchor: Head | None = None) -> VerifyReport:
         """Walk the whole chain; blocks the calling thread."""
         return self.reader.verify(anchor)

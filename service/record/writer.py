@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, Engine, Insert, Table, insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Insert, Table, delete, insert
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from service.core.errors import CxrError, RecordUnavailable, ReplayConflict
 from service.logs import describe_error
@@ -26,9 +26,12 @@ from service.record.entry import ANSWERED, Entry
 from service.record.evidence import Evidence, evidence_columns
 from service.record.queries import Claim, Claims, add_claim, check_claims, find_claims, read_head
 from service.record.rows import Columns, columns_of
-from service.record.tables import CHAINED, evidence_log, shadow_log
+from service.record.tables import CHAINED, evidence_log, shadow_log, site_key
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+PROBE = "probe"
+"""Never a signature, and never seen by another transaction."""
 
 OnCommit = Callable[[int, float], None]
 """Called on the writer thread with the rows of a commit and the seconds it took."""
@@ -123,6 +126,20 @@ class Recorder:
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         return await self._enqueue(_Waiting(evidence_log, evidence_columns(evidence), future))
+
+    def can_write(self) -> bool:
+        """Whether a commit reaches the disk, tried by one that leaves nothing; blocks.
+
+        A transaction that is rolled back would never leave memory.
+        """
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(site_key).values(check_value=PROBE))
+                connection.execute(delete(site_key).where(site_key.c.check_value == PROBE))
+        except SQLAlchemyError:
+            self._engine.dispose()
+            return False
+        return True
 
     async def _enqueue(self, waiting: _Waiting) -> int:
         with self._changed:
