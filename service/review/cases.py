@@ -113,6 +113,18 @@ def newest_model(connection: Connection) -> tuple[str, str, str] | None:
     return None if row is None else (row[0], row[1], row[2])
 
 
+def newest_flagged(
+    connection: Connection, finding: Finding, model: tuple[str, str, str]
+) -> str | None:
+    """Id of the newest radiograph that a model flagged for a finding."""
+    flagged = select(cases.c.id).where(
+        cases.c.model_digest == model[1],
+        cases.c.threshold_digest == model[2],
+        cases.c[f"flag_{finding}"] == 1,
+    )
+    return connection.scalar(flagged.order_by(cases.c.received.desc()).limit(1))
+
+
 def span_of(connection: Connection, days: int, model: tuple[str, str, str] | None) -> Span:
     """The last days in which a model read; so the log of a retired model still shows them."""
     logged, end = (_extreme(connection, of, model) for of in (func.min, func.max))

@@ -18,6 +18,7 @@ from service.review.cases import (
     Cases,
     find_ids,
     load_cases,
+    newest_flagged,
     newest_model,
     span_of,
 )
@@ -179,18 +180,28 @@ class ReviewDesk:
             judged = reviewed if reviewed is not None and is_drawn else model
             return decide(connection, registration, judged, is_serving=judged == model)
 
-    def current_threshold(
-        self, finding: Finding, digest: str, points: tuple[OperatingPoint, ...], *, days: int
+    def threshold_in_use(
+        self, finding: Finding, digest: str, points: tuple[OperatingPoint, ...]
     ) -> float | None:
-        """Where flags begin: told by the serving model, else seen in the log."""
-        newest = self.newest_model()
-        if newest is not None and newest[1] == digest:
-            for point in points:
-                if point.finding is finding and point.purpose is Purpose.FLAG:
-                    return point.threshold
-        cases = self.cases(days, _threshold_names(finding))
-        flagged = cases[f"score_{finding}"][cases[f"flag_{finding}"] == 1]
-        return float(flagged.min()) if len(flagged) else None
+        """Where flags of the reviewed model begin; None where none was ever raised.
+
+        Parameters
+        ----------
+        digest, points
+            Of the model that serves: its manifest tells. A retired one told it with each flag.
+        """
+        with self._index.reading() as connection:
+            newest = newest_model(connection)
+            if newest is None or newest[1] == digest:
+                flags = (p for p in points if p.finding is finding and p.purpose is Purpose.FLAG)
+                return next((point.threshold for point in flags), None)
+            flagged = newest_flagged(connection, finding, newest)
+        if flagged is None:
+            return None
+        with self._reader.reading() as log:
+            logged = find_entry(log, flagged)
+        raised = () if logged is None else logged.entry.flags
+        return next((flag.threshold for flag in raised if flag.finding is finding), None)
 
     def cases(
         self,

@@ -79,9 +79,10 @@ def thresholds(
     reference: Reference = "report",
 ) -> dict[str, object]:
     """What a threshold would do."""
-    chosen = choose_threshold(desk, runtime, finding, threshold, days)
+    in_use = threshold_in_use(desk, runtime, finding)
+    chosen = choose_threshold(threshold, in_use)
     report = desk.thresholds(finding, chosen, days=days, use_verdicts=reference == "verdict")
-    return report.as_json()
+    return report.as_json() | {"in_use": in_use}
 
 
 @router.get("/comparison")
@@ -119,15 +120,17 @@ def golive(runtime: OpenRuntime, desk: OpenDesk) -> dict[str, object]:
     return decided.as_json()
 
 
-def choose_threshold(
-    desk: ReviewDesk, runtime: OpenRuntime, finding: Finding, asked: float | None, days: int
-) -> float:
-    """What is asked for, else where flags begin now, else the middle."""
+def threshold_in_use(desk: ReviewDesk, runtime: OpenRuntime, finding: Finding) -> float | None:
+    """Where flags begin now; None where nothing raises any."""
+    points = runtime.manifest.operating_points
+    return desk.threshold_in_use(finding, runtime.model.stamp.digest, points)
+
+
+def choose_threshold(asked: float | None, in_use: float | None) -> float:
+    """What is asked for, else what is in use, else the middle of the slider."""
     if asked is not None:
         return asked
-    points = runtime.manifest.operating_points
-    current = desk.current_threshold(finding, runtime.model.stamp.digest, points, days=days)
-    return 0.5 if current is None else current
+    return 0.5 if in_use is None else in_use
 
 
 async def write_verdict(

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 
 from service.api.dependencies import OpenRuntime
 from service.codes import WARNINGS
+from service.core.errors import InvalidRequest
 from service.core.findings import ABNORMAL, Finding
 from service.record import Evidence, Kind, Label
 from service.review import charts, endpoints
@@ -148,18 +149,20 @@ def thresholds(
 ) -> Response:
     """Move a threshold and see what it would do."""
     use_verdicts = reference == "verdict"
-    current = endpoints.choose_threshold(desk, runtime, finding, None, days)
-    chosen = current if threshold is None else threshold
+    in_use = endpoints.threshold_in_use(desk, runtime, finding)
+    chosen = endpoints.choose_threshold(threshold, in_use)
     report = desk.thresholds(finding, chosen, days=days, use_verdicts=use_verdicts)
-    before = desk.thresholds(finding, current, days=days, use_verdicts=use_verdicts)
+    before = None
+    if in_use is not None:
+        before = desk.thresholds(finding, in_use, days=days, use_verdicts=use_verdicts)
     drawn = desk.curves(finding, days=days, use_verdicts=use_verdicts)
     lines = [
         charts.Line(name, style, drawn["threshold"], drawn[name])
         for name, style in (("sensitivity", "series-1"), ("specificity", "series-2"))
+        if name in drawn
     ]
-    chart = charts.line_chart(
-        f"Sensitivity and specificity for {finding}", lines, x_label="threshold", marker=chosen
-    )
+    title = f"{' and '.join(line.name for line in lines).capitalize()} for {finding}"
+    chart = charts.line_chart(title, lines, x_label="threshold", marker=chosen) if lines else None
     return render(
         request, runtime, "thresholds.html", desk=desk, report=report, before=before,
         finding=finding, days=days, reference=reference, chart=chart, findings=ABNORMAL,
@@ -175,10 +178,18 @@ async def propose(
     threshold: Annotated[float, Form(ge=0, le=1)],
     days: Annotated[int, Form(ge=1, le=3650)] = endpoints.DEFAULT_DAYS,
 ) -> Response:
-    """Write the proposal down and hand it out as a file; nothing here applies it."""
+    """Write the proposal down and hand it out as a file; nothing here applies it.
+
+    Raises
+    ------
+    InvalidRequest
+        No study tells what the threshold would do to positives, or to negatives.
+    """
     report = await asyncio.to_thread(
         desk.thresholds, finding, threshold, days=days, use_verdicts=False
     )
+    if not report.overall.is_judged:
+        raise InvalidRequest("the window holds no reported positives, or no reported negatives")
     newest = await asyncio.to_thread(desk.newest_model)
     body: dict[str, Any] = {
         "finding": finding.value,

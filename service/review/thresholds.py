@@ -32,6 +32,11 @@ class Operating:
     unclear: int
     unreported: int
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether a report told a positive, and one a negative."""
+        return self.sensitivity.total > 0 and self.specificity.total > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Missed:
@@ -100,25 +105,25 @@ def judge_threshold(
 
 
 def curves(cases: Cases, finding: Finding, *, use_verdicts: bool = False) -> dict[str, list[float]]:
-    """Sensitivity and specificity over a grid of thresholds, for the picture."""
+    """Over a grid of thresholds, for the picture: what there are cases to draw from."""
     labels = cases.labels(finding, use_verdicts=use_verdicts)
     counted = cases["counts"] == 1
     scores = cases[f"score_{finding}"]
     grid = np.linspace(0, 1, CURVE_STEPS)
-    below_p = _share_below(scores[counted & (labels == 1)], grid)
-    below_n = _share_below(scores[counted & (labels == 0)], grid)
-    return {
-        "threshold": grid.tolist(),
-        "sensitivity": (1 - below_p).tolist(),
-        "specificity": below_n.tolist(),
-    }
+    positive, negative = scores[counted & (labels == 1)], scores[counted & (labels == 0)]
+    drawn = {"threshold": grid.tolist()}
+    if len(positive):
+        drawn["sensitivity"] = (1 - _share_below(positive, grid)).tolist()
+    if len(negative):
+        drawn["specificity"] = _share_below(negative, grid).tolist()
+    return drawn
 
 
 def _share_below(scores: Floats, grid: Floats) -> Floats:
     """Share of the scores that lie below each threshold, without sorting a million of them."""
     steps = np.searchsorted(grid, scores, side="right")
     below = np.cumsum(np.bincount(steps, minlength=len(grid) + 1)[: len(grid)])
-    return np.asarray(below / max(1, len(scores)), np.float64)
+    return np.asarray(below / len(scores), np.float64)
 
 
 def _by_group(cases: Cases, column: str, cells: NDArray[np.int64]) -> tuple[Operating, ...]:
