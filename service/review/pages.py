@@ -144,13 +144,15 @@ def thresholds(
     desk: OpenDesk,
     finding: Abnormal = Finding.PNEUMONIA,
     threshold: Threshold = None,
+    threshold_of: Abnormal | None = None,
     days: Days = endpoints.DEFAULT_DAYS,
     reference: Reference = "report",
 ) -> Response:
-    """Move a threshold and see what it would do."""
+    """Move a threshold and see what it would do; that of another finding is none of this one."""
     use_verdicts = reference == "verdict"
     in_use = endpoints.threshold_in_use(desk, runtime, finding)
-    chosen = endpoints.choose_threshold(threshold, in_use)
+    is_own = threshold_of in (None, finding)
+    chosen = endpoints.choose_threshold(threshold if is_own else None, in_use)
     report = desk.thresholds(finding, chosen, days=days, use_verdicts=use_verdicts)
     before = None
     if in_use is not None:

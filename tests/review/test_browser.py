@@ -122,3 +122,25 @@ def test_the_worklist_is_filtered_and_turned(browser: Browser, address: str) -> 
     assert set(page.locator("tbody .chip.priority-routine").all_inner_texts()) == {"routine"}
     assert (visit.strays, visit.complaints) == ([], [])
     visit.close()
+
+
+def test_another_finding_moves_the_slider_to_its_own_threshold(
+    browser: Browser, address: str
+) -> None:
+    visit = Visit(browser, address)
+    page = visit.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/review/thresholds?days=3650&threshold=0.9")
+    asked.clear()
+
+    with page.expect_response("**/review/thresholds?*"):
+        page.locator("select[name=finding]").select_option("tuberculosis")
+    page.wait_for_url("**threshold_of=tuberculosis*")
+
+    assert page.locator("#threshold").input_value() == "0.2"
+    assert page.locator("#shown").inner_text() == "0.200"
+    assert page.locator("#result input[name=threshold]").get_attribute("value") == "0.2"
+    assert sum("finding=" in url for url in asked) == 1
+    assert visit.complaints == []
+    visit.close()

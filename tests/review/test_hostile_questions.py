@@ -25,7 +25,7 @@ ASKED = {
     "/review/cases/{entry_id}": ("entry_id",),
     "/review/disagreements": (),
     "/review/disagreements/{entry_id}": ("entry_id",),
-    "/review/thresholds": THRESHOLDS,
+    "/review/thresholds": (*THRESHOLDS, "threshold_of"),
     "/review/comparison": ("days",),
     "/review/queue": QUEUE,
     "/review/golive": (),

@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.core.findings import Finding
 from service.simulate import FLAG_AT
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.page_text import tiles_of
@@ -65,3 +66,16 @@ async def test_of_no_case_nothing_is_drawn_and_nothing_proposed(
     assert "<polyline" not in page.text
     assert PROPOSAL not in page.text
     assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_REQUEST")
+
+
+async def test_another_finding_begins_at_its_own_threshold(
+    tiny_store: Path, simulated_log: Path
+) -> None:
+    query = "finding=tuberculosis&threshold=0.9&threshold_of"
+    async with open_pages(tiny_store, simulated_log) as (_, client):
+        other = await client.get(f"{PAGE}?{query}=pneumonia")
+        same = await client.get(f"{PAGE}?{query}=tuberculosis")
+
+    slider = 'name="threshold" min="0" max="1" step="0.001" value="{}"'
+    assert slider.format(FLAG_AT[Finding.TUBERCULOSIS]) in other.text
+    assert slider.format(0.9) in same.text
