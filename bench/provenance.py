@@ -25,14 +25,15 @@ class Ran:
         How often each was measured, and for how long at least.
     parts, skipped
         Names of what was run so far, and of what was not.
-    missing
-        Why each server that could be compared was not.
+    peers, missing
+        Servers that ours was compared with, and why each other one was not.
     """
 
     rounds: int
     seconds: float
     parts: Sequence[str]
     skipped: Sequence[str]
+    peers: Sequence[str]
     missing: dict[str, str]
 
 
@@ -85,7 +86,7 @@ def describe(ran: Ran | None) -> str:
         f"{_machine()}\n\n"
         f"{ran.rounds} round{'s' * (ran.rounds != 1)} of {ran.seconds:g} s at least for each "
         f"number. Parts: {_list(ran.parts)}. Not run: {_list(ran.skipped)}.\n\n"
-        f"Missing: {_list(missing, '; ')}."
+        f"Peers: {_list(ran.peers)}. Missing: {_list(missing, '; ')}."
     )
 
 

@@ -161,15 +161,17 @@ class Bench:
 
     def note(self, parts: Sequence[str]) -> None:
         """Say of the page which parts it is of, and who is missing in it."""
-        measured = {one.name for one in self.found.serving}
-        measured |= set(peers_of(self.found.paired, OURS))
-        engines = ENGINES if "serving" in parts else ENGINES[:1] if "paired" in parts else ()
+        names = [one.name for one in self.found.serving if one.name != OURS]
+        measured = list(dict.fromkeys([*names, *peers_of(self.found.paired, OURS)]))
         missing = missing_peers(
-            PEERS, self._effort.peers, is_installed, measured=measured, engines=engines
-        )
-        skipped = [part for part in PARTS if part not in parts]
+            PEERS, self._effort.peers, is_installed, measured=measured,
+            engines=ENGINES if "serving" in parts else ENGINES[:1] if "paired" in parts else (),
+        )  # fmt: skip
         effort = self._effort
-        self.found.ran = Ran(effort.rounds, effort.seconds, parts, skipped, missing)
+        self.found.ran = Ran(
+            effort.rounds, effort.seconds, parts, [part for part in PARTS if part not in parts],
+            measured, missing,
+        )  # fmt: skip
 
     def _peers(self, engine: str) -> list[Contender]:
         return [peer(n, engine, self._onnx) for n in self._effort.peers if is_installed(n)]

@@ -26,11 +26,11 @@ verifies, digests, checks and records every upload, and rewrites the network bef
 `by CPU` is what all cores would give if the server had them to itself: cores over CPU time of an
 answer. It is fair on a machine that has other work too, as throughput is not.
 A server is warm once its callers have had two answers each, and is measured for as long as they
-have to wait for one at least. Latencies are of all that was sent in
-the measured time, however late the answer came; what did not come within a minute has failed, and
-counts with that minute. Throughput is what came in the measured time. Memory is the most that all
-processes of a server held at any of the samples taken each half second while the load was on; what
-they share is counted once (PSS).
+have to wait for one at least. Latencies are of all that was sent in the measured time, however late
+the answer came; what did not come within a minute has failed, and counts with that minute.
+Throughput is what came in the measured time. Memory is the most that all processes of a server held
+at any of the samples taken each half second while the load was on; what they share is counted once
+(PSS).
 """
 
 

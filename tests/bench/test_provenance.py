@@ -60,12 +60,16 @@ def test_each_missing_peer_is_told_with_its_reason() -> None:
 
 
 def test_effort_is_told() -> None:
-    text = describe(Ran(3, 8.0, ("serving", "soak"), ("start",), {"ray (torch)": "not installed"}))
+    missing = {"ray (torch)": "not installed"}
+
+    text = describe(Ran(3, 8.0, ("serving", "soak"), ("start",), ("mosec (torch)",), missing))
 
     assert "3 rounds of 8 s at least" in text
     assert "Parts: serving, soak. Not run: start." in text
-    assert "Missing: ray (torch), not installed." in text
+    assert "Peers: mosec (torch). Missing: ray (torch), not installed." in text
 
 
 def test_nothing_missing_is_told_too() -> None:
-    assert "Not run: none.\n\nMissing: none." in describe(Ran(1, 0.5, ("soak",), (), {}))
+    text = describe(Ran(1, 0.5, ("soak",), (), (), {}))
+
+    assert "Not run: none.\n\nPeers: none. Missing: none." in text

@@ -46,7 +46,7 @@ def test_what_was_not_measured_is_not_in_the_page() -> None:
 
 def test_every_part_has_its_table_and_what_was_measured_stands_above() -> None:
     found = Found(
-        ran=Ran(3, 8.0, PARTS, (), {}), engines=[Speed("torch", 1, 5.0)],
+        ran=Ran(3, 8.0, PARTS, (), (), {}), engines=[Speed("torch", 1, 5.0)],
         bounds=[Bound(50.0, 8, 2, 0.03)], serving=[ONE], paired=[Round({OURS: 18.0}, {})],
         dicom=[ONE], overload=[OVERLOADED], capacities=[50.0], views=[(1, ONE)],
         starts=[Started(True, 2.0)], soak=[Soaked(10, 100)],
