@@ -290,3 +290,44 @@ def test_a_blank_around_a_patient_id_makes_no_other_patient(tmp_path: Path) -> N
 
     with pytest.raises(SplitLeak, match="patient 1"):
         index_studies(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("train,a.png,normal,east", "line 2: patient_id is empty; `file:`"),
+        ("train,a.png,normal,,1", "line 2: source is empty"),
+        ("train,a.png,normal,east,1,x", "line 2: more cells than columns"),
+        ("train,a.png,normal,east," + "x" * 140_000, "line 1: field larger"),
+        ("train,a.png,covid,east,1", "line 2: 'covid' is not a valid Finding"),
+    ],
+)
+def test_a_row_that_is_not_whole_is_refused(tmp_path: Path, row: str, told: str) -> None:
+    with pytest.raises(NoStudies, match=told):
+        index_studies(write_manifest(tmp_path, row + "\n"))
+
+
+@pytest.mark.parametrize("age", ["nan", "inf", "-5"])
+def test_an_age_that_no_one_has_is_refused(tmp_path: Path, age: str) -> None:
+    header = HEADER.strip() + ",age\n"
+
+    with pytest.raises(NoStudies, match=f"line 2: age {age}"):
+        index_studies(write_manifest(tmp_path, f"train,a.png,normal,east,1,{age}\n", header))
+
+
+def test_a_missing_column_is_named_beside_those_found(tmp_path: Path) -> None:
+    header = "split;file;label;source;patient_id\n"
+
+    with pytest.raises(NoStudies, match=r"missing column split.*found split;file"):
+        index_studies(write_manifest(tmp_path, "", header))
+
+
+def test_a_manifest_of_excel_is_read_and_another_encoding_refused(tmp_path: Path) -> None:
+    text = HEADER.strip() + ",sha256\ntrain,a.png,normal,east,M\u00fc," + "AB" * 32 + "\n"
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8-sig")
+    (found,) = index_studies(tmp_path)
+    (tmp_path / "manifest.csv").write_text(text, encoding="latin-1")
+
+    assert (found.split, found.sha256) == (Split.TRAIN, "ab" * 32)
+    with pytest.raises(NoStudies, match=r"manifest.csv is not UTF-8"):
+        index_studies(tmp_path)

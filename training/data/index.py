@@ -5,7 +5,6 @@ Two layouts: a `manifest.csv` (split, file, label, source, patient_id, ...), or 
 in upper or lower case.
 """
 
-import csv
 import hashlib
 import re
 from collections import Counter
@@ -13,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.core.findings import FINDINGS, Finding
+from training.data.manifest import MANIFEST, read_manifest
 from training.data.splits import check_splits, without_leaks
 from training.data.studies import NoStudies, Split, Study
 from training.data.tags import read_told
 
-MANIFEST = "manifest.csv"
 PICTURES = (".png", ".jpg", ".jpeg")
 """Carry no tags, so no header has to be read."""
 SUFFIXES = (*PICTURES, ".dcm", ".dicom")
@@ -85,7 +84,7 @@ def survey_folder(folder: Path, *, drop_leaks: bool = False) -> Survey:
         A patient id, a file or its digest occurs in two splits, or a file has two labels.
     """
     manifest = folder / MANIFEST
-    found = _read_manifest(manifest) if manifest.is_file() else _walk_folders(folder)
+    found = _read_rows(manifest) if manifest.is_file() else _walk_folders(folder)
     studies = tuple(study for study in found if not study.refusal)
     if not studies:
         raise NoStudies(
@@ -97,31 +96,8 @@ def survey_folder(folder: Path, *, drop_leaks: bool = False) -> Survey:
     return Survey(studies, tuple(study for study in found if study.refusal))
 
 
-def _read_manifest(path: Path) -> tuple[Study, ...]:
-    with path.open(newline="", encoding="utf-8") as handle:
-        rows = csv.DictReader(handle)
-        try:
-            return tuple(_with_body(path.parent, _study_from_row(row)) for row in rows)
-        except (KeyError, ValueError) as error:
-            raise NoStudies(
-                f"{path.name} line {rows.line_num}: {error!s} not understood"
-            ) from error
-
-
-def _study_from_row(row: dict[str, str]) -> Study:
-    age = row.get("age", "")
-    return Study(
-        file=row["file"],
-        finding=Finding(row["label"]),
-        split=Split(row["split"]),
-        source=row.get("source") or "unknown",
-        patient_id=row["patient_id"].strip(),
-        sha256=row.get("sha256") or None,
-        age_years=float(age) if age else None,
-        sex=row.get("sex", ""),
-        view=row.get("view", ""),
-        tier=row.get("tier", ""),
-    )
+def _read_rows(manifest: Path) -> tuple[Study, ...]:
+    return tuple(_with_body(manifest.parent, study) for study in read_manifest(manifest))
 
 
 def _with_body(folder: Path, study: Study) -> Study:
