@@ -331,3 +331,12 @@ def test_a_manifest_of_excel_is_read_and_another_encoding_refused(tmp_path: Path
     assert (found.split, found.sha256) == (Split.TRAIN, "ab" * 32)
     with pytest.raises(NoStudies, match=r"manifest.csv is not UTF-8"):
         index_studies(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"source": "x"}, {"sha256": "0" * 64}, {"tier": "B"}, {"age_years": 3.0}, {"sex": "F"},
+     {"view": "AP"}],
+)  # fmt: skip
+def test_split_digest_binds_what_the_evidence_is_grouped_by(change: dict[str, object]) -> None:
+    assert split_digest([study(Split.TEST)]) != split_digest([study(Split.TEST, **change)])

@@ -4,6 +4,7 @@ import hashlib
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from training.config import DataConfig
@@ -78,8 +79,8 @@ def shared_with(left_out: Sequence[str]) -> set[tuple[str, str]]:
 
 
 def split_digest(studies: Iterable[Study]) -> str:
-    """SHA-256 over the sorted list of (split, file, finding, patient): the identity of a split."""
-    lines = sorted(f"{s.split}\t{s.file}\t{s.finding}\t{s.patient_id}" for s in studies)
+    """SHA-256 over the sorted list of all that is known of each study: the identity of a split."""
+    lines = sorted("\t".join(map(str, astuple(study))) for study in studies)
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
