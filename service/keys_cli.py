@@ -1,7 +1,11 @@
 """`cxr-triage keys ...`: who may use the service; a running service follows the file."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from errno import EISDIR
+from os import strerror
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,6 +16,7 @@ from rich.table import Table
 from service.access.keyfile import KeyFile, StoredKey, edit_keys, load_keys, write_private
 from service.access.keys import draw_key
 from service.access.scopes import Scope
+from service.core.errors import CxrError
 
 app = typer.Typer(help="API keys of programs.", no_args_is_help=True)
 
@@ -56,8 +61,9 @@ def create(
         expires=None if span is None else now + span, requests_per_minute=requests_per_minute,
         max_body_bytes=max_body_bytes,
     )  # fmt: skip
-    edit_keys(context.obj, lambda file: file.with_key(added), now=now)
-    _hand_over(text, added, out)
+    with _handing_over(text, out):
+        edit_keys(context.obj, lambda file: file.with_key(added), now=now)
+    _tell(text, added, out)
 
 
 @app.command()
@@ -87,8 +93,9 @@ def rotate(
         retired = old.model_copy(update={"expires": ends, "replaced_by": shown.id})
         return file.with_key(retired).with_key(made[0])
 
-    edit_keys(context.obj, exchange, now=now)
-    _hand_over(text, made[0], out)
+    with _handing_over(text, out):
+        edit_keys(context.obj, exchange, now=now)
+    _tell(text, made[0], out)
     typer.echo(f"key {key_id} stays good for {overlap} at most", err=True)
 
 
@@ -123,12 +130,46 @@ def list_keys(context: typer.Context) -> None:
     Console().print(table)
 
 
-def _hand_over(text: str, key: StoredKey, out: Path | None) -> None:
+class OutUnwritable(CxrError):
+    """Where the key should go cannot be written; no key was made."""
+
+    code = "OUT_UNWRITABLE"
+
+
+@contextmanager
+def _handing_over(text: str, out: Path | None) -> Iterator[None]:
+    """Lay the key down before the file knows it, and take it back if the file does not.
+
+    Raises
+    ------
+    OutUnwritable
+        The key would be known to the service and to nobody else.
+    """
+    if out is None:
+        yield
+        return
+    beside = out.with_name(f".{out.name}.new")
+    try:
+        if out.is_dir():
+            raise IsADirectoryError(EISDIR, strerror(EISDIR))
+        beside.unlink(missing_ok=True)
+        write_private(beside, text.encode())
+    except OSError as error:
+        raise OutUnwritable(
+            f"{out} cannot be written: {error.strerror}; no key was made"
+        ) from error
+    try:
+        yield
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    beside.replace(out)
+
+
+def _tell(text: str, key: StoredKey, out: Path | None) -> None:
     """The key alone goes to standard output, so that it can be piped; the rest is for the eyes."""
     typer.echo(f"key {key.id} for {key.name}: {' '.join(key.scopes)}", err=True)
     if out is None:
         typer.echo(text)
         return
-    out.unlink(missing_ok=True)
-    write_private(out, text.encode())
     typer.echo(f"written to {out}", err=True)

@@ -14,6 +14,7 @@ from service.access.keyring import KeyRing
 from service.access.refusals import KeyExpired, KeyRevoked, KeysUnavailable, KeyUnknown
 from service.access.scopes import Scope
 from service.cli import app
+from service.keys_cli import OutUnwritable
 
 Run = Callable[..., Result]
 
@@ -161,3 +162,26 @@ def test_damaged_file_is_not_overwritten(run: Run, path: Path) -> None:
 
     assert isinstance(done.exception, KeysUnavailable)
     assert path.read_bytes() == b"{"
+
+
+@pytest.mark.parametrize("place", ["missing/key", "."])
+def test_key_that_cannot_be_handed_over_is_not_made(
+    run: Run, path: Path, tmp_path: Path, place: str
+) -> None:
+    old = run("create", "one", "--scope", "predict").stdout.strip().split("_")[1]
+    before = path.read_bytes()
+
+    for words in (("create", "two", "--scope", "predict"), ("rotate", old)):
+        refused = run(*words, "--out", str(tmp_path / place))
+        assert isinstance(refused.exception, OutUnwritable)
+
+    assert path.read_bytes() == before
+
+
+def test_key_of_a_failed_edit_is_not_left_behind(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+
+    refused = run("rotate", "0" * 12, "--out", str(tmp_path / "out/key"))
+
+    assert isinstance(refused.exception, KeyUnknown)
+    assert list((tmp_path / "out").iterdir()) == []
