@@ -77,9 +77,9 @@ def _make(folder: Path, name: str, mode: int, draw: Callable[[], str]) -> list[s
 
 
 def _make_key(folder: Path, name: str, *, name_of_key: str, scope: Scope) -> list[str]:
-    """A key whose text is kept where its program reads it; made anew once it is no longer known."""
+    """A key whose text is kept where its program reads it; made anew once that is not good."""
     path = folder / name
-    if path.exists() and _is_known(folder / KEYS, path.read_text("utf-8")):
+    if path.exists() and _is_good(folder / KEYS, path.read_text("utf-8"), datetime.now(UTC)):
         return []
     text, shown = draw_key()
     now = datetime.now(UTC)
@@ -91,10 +91,17 @@ def _make_key(folder: Path, name: str, *, name_of_key: str, scope: Scope) -> lis
     return _make(folder, name, FOR_ITS_VOLUME, lambda: text)
 
 
-def _is_known(keys: Path, text: str) -> bool:
+def _is_good(keys: Path, text: str, now: datetime) -> bool:
+    """Whether the service lets it in, and will: it is live, and no other took its place."""
     try:
         shown = read_key(text)
     except CredentialsInvalid:
         return False
     known = load_keys(keys)[0] if keys.exists() else KeyFile()
-    return any(key.id == shown.id and key.digest == shown.digest.hex() for key in known.keys)
+    return any(
+        key.id == shown.id
+        and key.digest == shown.digest.hex()
+        and key.state(now) == "live"
+        and key.replaced_by is None
+        for key in known.keys
+    )

@@ -1,12 +1,17 @@
 """`cxr-triage init`: every program of a new site finds its secrets, and only its own."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from service.access.keyfile import load_keys
+import pytest
+
+from service.access.keyfile import edit_keys, load_keys
 from service.access.keys import read_key
 from service.access.scopes import Scope
 from service.site_secrets import make_missing_secrets
+
+PAST = datetime.now(UTC) - timedelta(days=1)
 
 
 def key_behind(folder: Path, name: str) -> tuple[str, list[Scope]]:
@@ -58,6 +63,26 @@ def test_key_that_the_service_forgot_is_made_anew(tmp_path: Path) -> None:
 
     assert made == ["prometheus/token", "orthanc/notify.key"]
     assert key_behind(tmp_path, "prometheus/token") == ("prometheus", [Scope.METRICS])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [{"revoked": PAST}, {"expires": PAST}, {"replaced_by": "0" * 12}],
+    ids=lambda end: next(iter(end)),
+)
+def test_key_that_ended_or_was_replaced_is_made_anew(
+    tmp_path: Path, end: dict[str, object]
+) -> None:
+    make_missing_secrets(tmp_path)
+    old = read_key((tmp_path / "prometheus/token").read_text("utf-8")).id
+    edit_keys(
+        tmp_path / "triage/keys.json",
+        lambda file: file.with_key(file.find(old).model_copy(update=end)),
+        now=PAST,
+    )
+
+    assert make_missing_secrets(tmp_path) == ["prometheus/token"]
+    assert read_key((tmp_path / "prometheus/token").read_text("utf-8")).id != old
 
 
 def test_nobody_can_write_a_secret_and_only_the_service_reads_its_own(tmp_path: Path) -> None:
