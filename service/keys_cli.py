@@ -1,5 +1,6 @@
 """`cxr-triage keys ...`: who may use the service; a running service follows the file."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ app = typer.Typer(help="API keys of programs.", no_args_is_help=True)
 SPAN: Final = re.compile(r"(?P<number>[1-9][0-9]{0,3})(?P<unit>[smhdw])")
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 NEVER: Final = "never"
+UNBROKEN: Final = frozenset({"id", "replaced by"})
+"""Columns that are copied: a line break in one would make it another."""
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="As `keys list` shows it.")]
 Out = Annotated[
@@ -113,14 +116,25 @@ def revoke(context: typer.Context, key_id: KeyId) -> None:
 
 
 @app.command(name="list")
-def list_keys(context: typer.Context) -> None:
+def list_keys(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
     """Show every key but its secret."""
     now = datetime.now(UTC)
+    stored = load_keys(context.obj)[0].keys if context.obj.exists() else []
+    keys = sorted(stored, key=lambda key: key.created)
+    if as_json:
+        told = [
+            key.model_dump(mode="json", exclude={"digest"}) | {"state": key.state(now)}
+            for key in keys
+        ]
+        typer.echo(json.dumps(told, indent=1))
+        return
     table = Table(box=None, header_style="bold")
     for heading in ("id", "name", "scopes", "state", "until", "replaced by", "a minute", "bytes"):
-        table.add_column(heading, overflow="fold")
-    keys = load_keys(context.obj)[0].keys if context.obj.exists() else []
-    for key in sorted(keys, key=lambda key: key.created):
+        table.add_column(heading, overflow="fold", no_wrap=heading in UNBROKEN)
+    for key in keys:
         end = key.ended()
         table.add_row(
             key.id, key.name, " ".join(key.scopes), key.state(now),

@@ -1,5 +1,6 @@
 """`cxr-triage keys`, as an operator types it."""
 
+import json
 import re
 import stat
 from collections.abc import Callable
@@ -185,3 +186,25 @@ def test_key_of_a_failed_edit_is_not_left_behind(run: Run, tmp_path: Path) -> No
 
     assert isinstance(refused.exception, KeyUnknown)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_ids_are_not_broken_where_there_is_little_room(
+    run: Run, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("create", "a router with a long name", "--scope", "predict", "--scope", "metrics")
+    old = only_key(path).id
+    run("rotate", old)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    told = run("list").output
+
+    assert all(key.id in told for key in load_keys(path)[0].keys)
+
+
+def test_keys_are_listed_as_json_without_their_secrets(run: Run, path: Path) -> None:
+    run("create", "one", "--scope", "predict")
+
+    (told,) = json.loads(run("list", "--json").stdout)
+
+    assert (told["id"], told["state"]) == (only_key(path).id, "live")
+    assert only_key(path).digest not in str(told)
