@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service import offline
@@ -152,4 +153,4 @@ def _print(console: Console, lines: list[ScannerStatus]) -> None:
         if line.drifts:
             told = ", ".join(f"{name} {change:+.2f}" for name, change in line.sensitivity.items())
             forecast = f" Forecast of the sensitivity: {told}." if told else ""
-            console.print(f"{line.scanner}: {line.cause or 'no cause is known'}.{forecast}")
+            console.print(f"{escape(line.scanner)}: {line.cause or 'no cause is known'}.{forecast}")

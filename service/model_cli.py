@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service import signature
@@ -39,7 +40,7 @@ def list_models(context: typer.Context) -> None:
     for version in model_store.list_versions(context.obj.store):
         table.add_row(
             version.reference, " ".join(version.roles) or "-", version.audit or "-",
-            version.created[:10] or "-", version.fault or version.digest[:19],
+            version.created[:10] or "-", escape(version.fault or version.digest[:19]),
         )  # fmt: skip
     Console().print(table)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from fastapi import FastAPI
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service.access.options import AccessSettings
@@ -100,7 +101,7 @@ def report(results: Iterable[Result], *, as_json: bool) -> None:
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for result in found:
         verdict = f"[{COLOURS[result.verdict]}]{result.verdict.replace('_', ' ')}[/]"
-        table.add_row(result.name, verdict, result.detail, f"{result.seconds:.1f}")
+        table.add_row(result.name, verdict, escape(result.detail), f"{result.seconds:.1f}")
     console = Console()
     console.print(table)
     counts = {verdict: sum(r.verdict is verdict for r in found) for verdict in Verdict}

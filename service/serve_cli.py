@@ -11,6 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from service import __version__
 from service.answers import NOTICE
@@ -73,6 +74,8 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
         _refuse({getattr(error, "code", "UNKNOWN_SETTING"): str(error)})
     except SettingsInvalid as error:
         _refuse(error.reasons)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        _refuse({"FILE_UNREADABLE": f"{error.filename}: {error.strerror}"})
     except ValidationError as error:
         faults = (f"{at}: {why}" if at else why for at, why in faults_of(error).items())
         _refuse({"VALUE_REFUSED": "; ".join(faults)})
@@ -80,7 +83,7 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
 
 def _refuse(reasons: Mapping[str, str]) -> NoReturn:
     for name, reason in reasons.items():
-        line = f"[red]{name}[/red] {reason}"
+        line = f"[red]{escape(name)}[/red] {escape(reason)}"
         Console(stderr=True).print(line, soft_wrap=True, highlight=False)
     sys.exit(REFUSED_EXIT)
 

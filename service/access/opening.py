@@ -1,5 +1,6 @@
 """Options -> everything that access control is made of."""
 
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ def _open_provider(options: AccessSettings) -> SendsToProvider | None:
         ProviderAddress,
     )
 
+    _refuse_unreadable(options.oidc_ca_file)
     address = ProviderAddress(
         issuer=options.oidc_issuer,
         client_id=options.oidc_client_id or "",
@@ -94,6 +96,15 @@ def _open_provider(options: AccessSettings) -> SendsToProvider | None:
     )
     rule = GroupRule(options.oidc_groups_claim, options.oidc_name_claim, options.oidc_groups)
     return Provider(address, rule)
+
+
+def _refuse_unreadable(ca_file: Path | None) -> None:
+    if ca_file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise SecretUnreadable("oidc_ca_file cannot be read, or holds no certificate") from error
 
 
 def _read_secret(path: Path | None) -> str | None:

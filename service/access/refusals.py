@@ -92,7 +92,7 @@ class OpenToOthers(CxrError):
 
 
 class SecretUnreadable(CxrError):
-    """The file with the client secret cannot be read."""
+    """The file with the client secret or the authority of the provider cannot be read."""
 
     code = "ACCESS_SECRET_UNREADABLE"
 

@@ -17,6 +17,14 @@ from tests.support.collectors import running_collector
 from tests.support.models import build_tiny_artifact
 from tests.support.radiographs import dicom_bytes, png_bytes
 
+PROVIDER = {
+    "CXR_ACCESS__MODE": "on",
+    "CXR_ACCESS__PUBLIC_URL": "https://cxr.example",
+    "CXR_ACCESS__OIDC_ISSUER": "https://sign-in.example",
+    "CXR_ACCESS__OIDC_CLIENT_ID": "cxr-triage",
+    "CXR_ACCESS__OIDC_GROUPS": '{"radiology": "review"}',
+}
+
 WITHOUT_TORCH = """
 import sys
 import service.cli, service.runtime, service.engine.loading
@@ -196,6 +204,34 @@ def test_the_program_refuses_in_a_line(word: str, variables: dict[str, str], tol
     assert finished.returncode == 2
     assert told in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "told"),
+    [
+        (["shadow", "restore", "/[no]/a.tar"], {}, "FILE_UNREADABLE /[no]/a.tar: No such"),
+        (["serve"], PROVIDER | {"CXR_ACCESS__OIDC_CA_FILE": "/no/ca.pem"}, "oidc_ca_file cannot"),
+    ],
+    ids=["archive", "authority"],
+)
+def test_what_cannot_be_read_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    words: list[str],
+    variables: dict[str, str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["cxr-triage", *words])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_mistake_of_the_operator_is_one_line(
