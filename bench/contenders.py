@@ -22,6 +22,9 @@ FIELDS = {"naive": "file", "litserve": "file", "bentoml": "images"}
 """Those that take a multipart form, and the name of its field; the others take the bytes."""
 
 START_SECONDS = 300.0
+PATIENCE_SECONDS = 60
+"""Of ours, as of each peer (`bench/peers/network.py`)."""
+
 OURS = "cxr-triage"
 
 
@@ -90,7 +93,10 @@ class Running:
 def ours(
     store: Path, folder: Path, *, python: str = sys.executable, name: str = OURS, **settings: str
 ) -> Contender:
-    """Our service over a model store, with its record in a folder of its own."""
+    """Our service over a model store, with its record in a folder of its own.
+
+    It has as many places, and waits as long for an answer, as the peers do.
+    """
     environment = {
         "CXR_MODEL__STORE": str(store.absolute()),
         "CXR_MODEL__CACHE_DIR": str((folder / "compiled").absolute()),
@@ -98,6 +104,7 @@ def ours(
         "CXR_RECORD__SITE_KEY_FILE": str((folder / "site.key").absolute()),
         "CXR_INTAKE__MAX_REQUESTS": "256",
         "CXR_BATCH__MAX_QUEUED": "256",
+        "CXR_SERVER__DEADLINE_SECONDS": str(PATIENCE_SECONDS),
         **settings,
     }
     command = (python, "-m", "service", "serve", "--port", "{port}")
