@@ -10,6 +10,7 @@ from urllib.error import URLError
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from service.core.artifact import Manifest
 from service.core.errors import CxrError
@@ -72,5 +73,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[red]cxr-train:[/] {message}", soft_wrap=True)
+    Console(stderr=True).print(f"[red]cxr-train:[/] {escape(message)}", soft_wrap=True)
     sys.exit(EXIT_FAILED)

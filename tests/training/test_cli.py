@@ -160,3 +160,14 @@ def test_page_of_training_names_configurations_that_are_there() -> None:
 
     assert "cxr-triage-1.0.0.toml" in named
     assert [name for name in named if not (CONFIGS / name).is_file()] == []
+
+
+def test_a_refusal_keeps_what_stands_in_square_brackets(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["cxr-train", "tune", "--run", str(tmp_path / "run[old]")])
+
+    with pytest.raises(SystemExit):
+        cli.main()
+
+    assert "run[old]" in capsys.readouterr().err
