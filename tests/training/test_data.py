@@ -1,5 +1,6 @@
 """The study index: both layouts, patients from file names, and leaks."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.training.study_folders import FEW, write_class_folders, write_manifes
 from training.data.dataset import StudyUnreadable, load_dataset
 from training.data.index import index_studies, survey_folder
 from training.data.sampling import sampling_weights
-from training.data.splits import SplitLeak, check_splits, split_digest
+from training.data.splits import SplitLeak, check_splits, is_split, split_digest
 from training.data.studies import NoStudies, Split, Study, select
 from training.phantoms import draw_chest, encode_dicom
 
@@ -340,3 +341,12 @@ def test_a_manifest_of_excel_is_read_and_another_encoding_refused(tmp_path: Path
 )  # fmt: skip
 def test_split_digest_binds_what_the_evidence_is_grouped_by(change: dict[str, object]) -> None:
     assert split_digest([study(Split.TEST)]) != split_digest([study(Split.TEST, **change)])
+
+
+def test_the_digest_of_an_earlier_release_still_names_its_split() -> None:
+    studies = [study(Split.TEST)]
+    lines = "test\ttest-p.png\tnormal\tp"
+
+    assert is_split("sha256:" + hashlib.sha256(lines.encode()).hexdigest(), studies)
+    assert is_split(split_digest(studies), studies)
+    assert not is_split("sha256:" + "0" * 64, studies)

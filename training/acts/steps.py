@@ -1,7 +1,7 @@
 """The acts end to end: read what is needed, show progress, write what the next act needs."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset, load_dataset, targets_of
 from training.data.index import survey_folder
-from training.data.splits import split_digest, trained_on
+from training.data.splits import is_split, split_digest, trained_on
 from training.data.studies import NoStudies, Split, Study, select
 from training.distributed import join_team
 from training.evaluate import DRAWS, evaluate
@@ -141,7 +141,7 @@ def run_evaluate(
         split=split.value,
         tuning_digest=file_digest(place.run / TUNING),
         draws=draws,
-        previous=_score_previous(place, against, chosen) if against else None,
+        previous=_score_previous(place, against, chosen, studies) if against else None,
     )
     folder = evaluation_folder(place.run, split)
     folder.mkdir(exist_ok=True)
@@ -180,12 +180,16 @@ def _score(
         )
 
 
-def _score_previous(place: Workplace, release: Path, studies: tuple[Study, ...]) -> Contender:
+def _score_previous(
+    place: Workplace, release: Path, studies: tuple[Study, ...], everything: tuple[Study, ...]
+) -> Contender:
     with progress_bar(place.console) as progress:
         bar = progress.add_task(f"scoring {release.name}", total=2 * len(studies))
-        return score_previous(
+        scored = score_previous(
             release, place.data, studies, lambda images: progress.advance(bar, images)
         )
+    is_same = is_split(scored.split_digest, everything)
+    return replace(scored, split_digest=split_digest(everything)) if is_same else scored
 
 
 def _score_on_engines(place: Workplace, run: Run, dataset: Dataset) -> dict[str, SplitScores]:

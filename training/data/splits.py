@@ -84,6 +84,13 @@ def split_digest(studies: Iterable[Study]) -> str:
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def is_split(digest: str, studies: Sequence[Study]) -> bool:
+    """Is it the digest of these studies, in the present form or in that of versions up to 1.0.0?"""
+    lines = sorted(f"{s.split}\t{s.file}\t{s.finding}\t{s.patient_id}" for s in studies)
+    first = "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return digest in (first, split_digest(studies))
+
+
 def _check_labels(studies: Iterable[Study]) -> None:
     finding_of: dict[str, str] = {}
     for study in studies:
