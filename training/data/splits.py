@@ -85,7 +85,7 @@ def split_digest(studies: Iterable[Study]) -> str:
 
 
 def is_split(digest: str, studies: Sequence[Study]) -> bool:
-    """Is it the digest of these studies, in the present form or in that of versions up to 1.0.0?"""
+    """Tell whether it names these studies, as now or in the form of versions up to 1.0.0."""
     lines = sorted(f"{s.split}\t{s.file}\t{s.finding}\t{s.patient_id}" for s in studies)
     first = "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return digest in (first, split_digest(studies))
