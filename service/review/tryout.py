@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import math
 from contextlib import suppress
+from typing import cast
 
 import cv2
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,7 +14,7 @@ from service.api.dependencies import OpenRuntime
 from service.api.predict import case_of, finish_unless_gone
 from service.api.problems import STATUS, problem_of
 from service.case import Case
-from service.core.attention import draw_backdrop
+from service.core.attention import FULL_COLOUR_LOG_ODDS, draw_backdrop
 from service.core.errors import CxrError, NotEvaluated
 from service.core.findings import ABNORMAL
 from service.core.intake import IntakeLimits, read_radiograph
@@ -39,7 +41,7 @@ async def try_one(request: Request, runtime: OpenRuntime) -> Response:
         code, detail, _ = problem_of(error)
         request.state.story["code"] = code
         return _fragment("problem.html", int(STATUS[code]), code=code, detail=detail)
-    return _fragment("result.html", 200, answer=answer, pictures=pictures, mode=runtime.mode.value)
+    return _fragment("result.html", 200, **_result(runtime, answer, pictures))
 
 
 def draw_plain(body: bytes, limits: IntakeLimits, spec: PreprocessSpec) -> bytes:
@@ -59,6 +61,20 @@ async def _draw(case: Case, runtime: Runtime, answer: Body) -> dict[str, str]:
                 overlay = await runtime.explain(case, finding)
                 pictures[finding.value] = _data_address(overlay.png)
     return pictures
+
+
+def _result(runtime: Runtime, answer: Body, pictures: dict[str, str]) -> dict[str, object]:
+    """What the template shows; the map of the more probable finding first, as `/explain` does."""
+    told = cast(dict[str, float], answer.get("probabilities") or {})
+    return {
+        "answer": answer,
+        "pictures": pictures,
+        "mode": runtime.mode.value,
+        "abnormal": ABNORMAL,
+        "first": max(ABNORMAL, key=lambda finding: told.get(finding.value, 0.0)),
+        "full_colour": FULL_COLOUR_LOG_ODDS,
+        "full_odds": math.exp(FULL_COLOUR_LOG_ODDS),
+    }
 
 
 def _data_address(png: bytes) -> str:

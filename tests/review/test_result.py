@@ -1,8 +1,12 @@
 """What the page shows of an answer: all that `POST /predict` tells of the same file."""
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
+from service.core.attention import FULL_COLOUR_LOG_ODDS, Backdrop, colour_evidence
 from tests.support.radiographs import png_bytes
 from tests.support.simulated import open_pages
 
@@ -14,8 +18,8 @@ async def test_uncertainty_stands_beside_the_probabilities(
 ) -> None:
     async with open_pages(tiny_store, tmp_path) as (_, client):
         told = (await client.post("/predict", content=png_bytes())).json()
-        files = {"file": ("a.png", png_bytes())}
-        shown = (await client.post("/review/try", files=files, headers=PART)).text
+        form = {"file": ("a.png", png_bytes())}
+        shown = (await client.post("/review/try", files=form, headers=PART)).text
         case = (await client.get(f"/review/cases/{told['id']}")).text
 
     for finding, spread in told["uncertainty"]["tta_spread"].items():
@@ -23,3 +27,30 @@ async def test_uncertainty_stands_beside_the_probabilities(
         assert f'<td class="number">{spread:.3f}</td>' in row
     for page in (shown, case):
         assert "Spread: standard deviation of the probability" in page
+
+
+async def test_the_map_has_a_legend_and_starts_with_the_finding_that_explain_draws(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    async with open_pages(tiny_store, tmp_path) as (_, client):
+        form = {"file": ("a.png", png_bytes())}
+        shown = (await client.post("/review/try", files=form, headers=PART)).text
+        drawn = (await client.post("/explain", content=png_bytes())).headers["X-Finding"]
+
+    assert re.findall(r'value="(\w+)" checked', shown) == [drawn]
+    assert re.findall(r'class="overlay" data-finding="(\w+)"', shown) == [drawn]
+    assert "evidence of 6 in log-odds or more, odds of 403 to 1" in shown
+
+
+def test_colours_of_the_legend_are_those_of_the_map() -> None:
+    sheet = (files("service.review") / "static" / "review.css").read_text(encoding="utf-8")
+    stops = re.findall(r"#\w{6}", re.findall(r"linear-gradient\(to right, (.*?)\)", sheet)[0])
+    backdrop = Backdrop(
+        np.full((1, len(stops)), 128, np.uint8), (slice(0, 1), slice(0, len(stops)))
+    )
+    evidence = np.linspace(0, FULL_COLOUR_LOG_ODDS, len(stops), dtype=np.float32)[np.newaxis]
+
+    drawn = colour_evidence(backdrop, evidence)[0, :, ::-1]
+
+    told = np.array([list(bytes.fromhex(stop[1:])) for stop in stops], np.int16)
+    assert np.abs(drawn.astype(np.int16) - told).max() <= 1
