@@ -38,7 +38,7 @@ Note = Annotated[str, Form(max_length=NOTE_CHARACTERS)]
 @router.get("/")
 def try_it(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Response:
     """Drop one radiograph and see what comes out."""
-    return render(request, runtime, "try.html", desk=desk)
+    return render(request, runtime, "try.html", desk=desk, tried=None)
 
 
 @router.get("/review")

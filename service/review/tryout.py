@@ -20,16 +20,32 @@ from service.core.findings import ABNORMAL
 from service.core.intake import IntakeLimits, read_radiograph
 from service.core.preprocess import PreprocessSpec
 from service.record import Mode
+from service.review.endpoints import OpenDesk
 from service.review.gate import let_in
-from service.review.rendering import ENVIRONMENT, HEADERS
+from service.review.rendering import ENVIRONMENT, HEADERS, render
 from service.runtime import Runtime
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(let_in)])
 
 
 @router.post("/review/try")
-async def try_one(request: Request, runtime: OpenRuntime) -> Response:
-    """Evaluate and record one radiograph, and show all that its answer holds."""
+async def try_one(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Response:
+    """Evaluate and record one radiograph, and show all that its answer holds.
+
+    A browser without scripts gets the whole page, with the result in its place.
+    """
+    template, status, values = await _try(request, runtime)
+    if "hx-request" in request.headers:
+        return _fragment(template, status, mode=runtime.mode.value, **values)
+    page = await asyncio.to_thread(
+        render, request, runtime, "try.html", desk=desk, tried=template, **values
+    )
+    page.status_code = status
+    return page
+
+
+async def _try(request: Request, runtime: Runtime) -> tuple[str, int, dict[str, object]]:
+    """Template, status and values of the result, or of the reason why there is none."""
     try:
         async with case_of(request, runtime, None) as case:
             try:
@@ -40,8 +56,8 @@ async def try_one(request: Request, runtime: OpenRuntime) -> Response:
     except CxrError as error:
         code, detail, _ = problem_of(error)
         request.state.story["code"] = code
-        return _fragment("problem.html", int(STATUS[code]), code=code, detail=detail)
-    return _fragment("result.html", 200, **_result(runtime, answer, pictures))
+        return "problem.html", int(STATUS[code]), {"code": code, "detail": detail}
+    return "result.html", 200, _result(runtime, answer, pictures)
 
 
 def draw_plain(body: bytes, limits: IntakeLimits, spec: PreprocessSpec) -> bytes:
@@ -69,7 +85,6 @@ def _result(runtime: Runtime, answer: Body, pictures: dict[str, str]) -> dict[st
     return {
         "answer": answer,
         "pictures": pictures,
-        "mode": runtime.mode.value,
         "abnormal": ABNORMAL,
         "first": max(ABNORMAL, key=lambda finding: told.get(finding.value, 0.0)),
         "full_colour": FULL_COLOUR_LOG_ODDS,

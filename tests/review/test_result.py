@@ -54,3 +54,18 @@ def test_colours_of_the_legend_are_those_of_the_map() -> None:
 
     told = np.array([list(bytes.fromhex(stop[1:])) for stop in stops], np.int16)
     assert np.abs(drawn.astype(np.int16) - told).max() <= 1
+
+
+async def test_a_browser_without_scripts_gets_a_whole_page(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    async with open_pages(tiny_store, tmp_path) as (_, client):
+        good = {"file": ("a.png", png_bytes())}
+        bad = {"file": ("a.txt", b"hello")}
+        whole = [await client.post("/review/try", files=form) for form in (good, bad)]
+        parts = [await client.post("/review/try", files=form, headers=PART) for form in (good, bad)]
+
+    assert [answer.status_code for answer in whole] == [200, 415]
+    assert [answer.text.count("<!doctype html>") for answer in whole + parts] == [1, 1, 0, 0]
+    assert "Priority" in whole[0].text
+    assert "UNKNOWN_FORMAT" in whole[1].text
