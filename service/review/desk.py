@@ -1,5 +1,6 @@
 """What the pages and their JSON ask of the log; all of it blocks, so routes run in threads."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -73,6 +74,8 @@ class ReviewDesk:
         self._windows: dict[_Window, Cases] = {}
         self._compared: dict[tuple[int, int], Comparison] = {}
         self._lock = threading.Lock()
+        self.proposing = asyncio.Lock()
+        """Held from looking for a proposal until it is written."""
         self._follower: threading.Thread | None = None
 
     def refresh(self) -> Progress:
@@ -202,6 +205,14 @@ class ReviewDesk:
             logged = find_entry(log, flagged)
         raised = () if logged is None else logged.entry.flags
         return next((flag.threshold for flag in raised if flag.finding is finding), None)
+
+    def find_proposal(self, actor: str, body: dict[str, Any]) -> int | None:
+        """Sequence number of the newest proposal, if it is this one by the same person."""
+        with self._reader.reading() as log:
+            newest = newest_body(log, Kind.PROPOSAL)
+        if newest is None or (newest["actor"], newest["body"]) != (actor, body):
+            return None
+        return int(newest["sequence"])
 
     def cases(
         self,

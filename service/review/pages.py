@@ -1,7 +1,7 @@
 """Routes of the pages. The address holds all that a page shows, so each can be sent on."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from starlette.exceptions import HTTPException
@@ -179,8 +179,11 @@ async def propose(
     finding: Annotated[Abnormal, Form()],
     threshold: Annotated[float, Form(ge=0, le=1)],
     days: Annotated[int, Form(ge=1, le=3650)] = endpoints.DEFAULT_DAYS,
+    reference: Annotated[Literal["report", "verdict"], Form()] = "report",
 ) -> Response:
     """Write the proposal down and hand it out as a file; nothing here applies it.
+
+    Asked again while nothing changed, it is the proposal that was written down.
 
     Raises
     ------
@@ -188,7 +191,7 @@ async def propose(
         No study tells what the threshold would do to positives, or to negatives.
     """
     report = await asyncio.to_thread(
-        desk.thresholds, finding, threshold, days=days, use_verdicts=False
+        desk.thresholds, finding, threshold, days=days, use_verdicts=reference == "verdict"
     )
     if not report.overall.is_judged:
         raise InvalidRequest("the window holds no reported positives, or no reported negatives")
@@ -196,15 +199,20 @@ async def propose(
     body: dict[str, Any] = {
         "finding": finding.value,
         "threshold": threshold,
+        "reference": reference,
         "days": days,
+        "since": report.since,
+        "until": report.until,
         "model": report.model,
         "model_digest": newest[1] if newest else None,
         "threshold_digest": newest[2] if newest else None,
         "overall": report.as_json()["overall"],
     }
-    sequence = await runtime.record.note(
-        Evidence(kind=Kind.PROPOSAL, actor=reviewer.name, body=body)
-    )
+    async with desk.proposing:
+        sequence = await asyncio.to_thread(desk.find_proposal, reviewer.name, body)
+        if sequence is None:
+            written = Evidence(kind=Kind.PROPOSAL, actor=reviewer.name, body=body)
+            sequence = await runtime.record.note(written)
     name = f"threshold-{finding.value}-{threshold:.4f}.json"
     return JSONResponse(
         body | {"evidence": sequence, "applied": False},

@@ -57,12 +57,16 @@ class ThresholdReport:
     ----------
     days
         Days of the window that were logged; flags a day are counted over them.
+    since, until
+        The first and the last moment of those days.
     """
 
     finding: str
     model: str | None
     threshold: float
     days: float
+    since: str
+    until: str
     overall: Operating
     by_scanner: tuple[Operating, ...]
     by_age_band: tuple[Operating, ...]
@@ -96,6 +100,8 @@ def judge_threshold(
         model=cases.model,
         threshold=threshold,
         days=cases.span.days,
+        since=_moment(max(cases.span.start, cases.span.logged), "seconds"),
+        until=_moment(cases.span.end, "seconds"),
         overall=_operating("all", _tally(cells, 1)[0], cases.span.days),
         by_scanner=_by_group(cases, "scanner", cells),
         by_age_band=_by_group(cases, "age_band", cells),
@@ -164,12 +170,14 @@ def _missed(cases: Cases, finding: Finding, find_ids: FindIds) -> tuple[Missed, 
     return tuple(
         Missed(
             id=ids[int(cases["sequence"][place])],
-            received_at=datetime.fromtimestamp(float(cases["received"][place]), UTC).isoformat(
-                timespec="minutes"
-            ),
+            received_at=_moment(float(cases["received"][place]), "minutes"),
             scanner=str(scanners.word(place)),
             age_band=str(ages.word(place)),
             probability=float(cases[f"score_{finding}"][place]),
         )
         for place in range(len(cases))
     )
+
+
+def _moment(seconds: float, precision: str) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision)
