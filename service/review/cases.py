@@ -156,8 +156,9 @@ def load_cases(
     names: Sequence[str],
     limit: int | None = None,
     only_counted: bool = False,
+    outcomes: tuple[Outcome, ...] = (Outcome.EVALUATED,),
 ) -> Cases:
-    """Read evaluated cases, oldest first.
+    """Read cases, oldest first; unless other outcomes are asked for, the evaluated ones.
 
     Parameters
     ----------
@@ -167,7 +168,7 @@ def load_cases(
         Leaves out the further images of a study.
     """
     window = _read_window(connection, span, (*names, *CHOSEN_BY))
-    chosen = window.texts("outcome").among(Outcome.EVALUATED.value)
+    chosen = window.texts("outcome").among(*(outcome.value for outcome in outcomes))
     if model is not None:
         chosen &= window.texts("model").among(model)
     if only_counted:

@@ -10,6 +10,7 @@ from service.core.errors import CxrError
 from service.core.findings import ABNORMAL, Finding
 from service.record import Kind, ModelStamp
 from service.record.case_index import CaseIndex, Progress
+from service.record.entry import Outcome
 from service.record.queries import LoggedEntry, evidence_about, find_entry, newest_body
 from service.record.record import Reader
 from service.review import worklist
@@ -43,6 +44,9 @@ CACHED_COMPARISONS = len(WINDOW_DAYS)
 UNSEALED_BLOCKS = 2
 """Blocks that a page reads row by row at no cost that anybody notices."""
 
+ARRIVING = (Outcome.EVALUATED, Outcome.NOT_EVALUATED)
+"""Who waits in a reading room: somebody reads what the model did not."""
+
 QUEUE_NAMES = (
     *EVERYONE, "rank",
     *(f"{part}_{finding}" for finding in ABNORMAL for part in ("report", "flag")),
@@ -58,7 +62,7 @@ COMPARISON_NAMES = (
 
 SIMULATED_MODEL = "simulated/"
 
-_Window = tuple[int, int, tuple[str, ...], int | None, bool]
+_Window = tuple[int, int, tuple[str, ...], int | None, bool, tuple[Outcome, ...]]
 """All that decides which cases a window holds: rows of the log, and what was asked for."""
 
 Key = TypeVar("Key")
@@ -161,7 +165,7 @@ class ReviewDesk:
     ) -> QueueReport:
         """The reading room under each discipline."""
         return replay(
-            self.cases(days, QUEUE_NAMES, limit=QUEUE_CASES),
+            self.cases(days, QUEUE_NAMES, limit=QUEUE_CASES, outcomes=ARRIVING),
             readers=readers,
             utilisation=utilisation,
             cap_minutes=cap_minutes,
@@ -221,9 +225,10 @@ class ReviewDesk:
         *,
         limit: int | None = None,
         only_counted: bool = False,
+        outcomes: tuple[Outcome, ...] = (Outcome.EVALUATED,),
     ) -> Cases:
-        """Evaluated cases of the reviewed model in the last days of the log, oldest first."""
-        key = (self._index.progress().done, days, names, limit, only_counted)
+        """Cases of the reviewed model in the last days of the log, oldest first."""
+        key = (self._index.progress().done, days, names, limit, only_counted, outcomes)
         with self._lock:
             known = self._windows.get(key)
         if known is not None:
@@ -233,8 +238,9 @@ class ReviewDesk:
             model = None if newest is None else newest[0]
             span = span_of(connection, days, newest)
             loaded = load_cases(
-                connection, span, model=model, names=names, limit=limit, only_counted=only_counted
-            )
+                connection, span, model=model, names=names, limit=limit,
+                only_counted=only_counted, outcomes=outcomes,
+            )  # fmt: skip
         with self._lock:
             _keep(self._windows, key, loaded, CACHED_WINDOWS)
         return loaded
