@@ -144,9 +144,10 @@ def steady_rate(ends: Sequence[float], seconds: float) -> float:
     """Answers per second: the slope of their number over time.
 
     Servers that batch answer in bursts; counting them in a window of some seconds is wrong by a
-    burst or two, which is a tenth of all.
+    burst or two, which is a tenth of all. Two bursts that happen to be close to each other show no
+    slope.
     """
-    if len(ends) < LEAST_FOR_SLOPE or max(ends) == min(ends):
+    if len(ends) < LEAST_FOR_SLOPE or max(ends) - min(ends) < seconds / 2:
         return len(ends) / seconds
     return float(np.polyfit(np.sort(ends), np.arange(len(ends)), 1)[0])
 

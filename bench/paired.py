@@ -92,13 +92,13 @@ def _measure(
     rates, medians = {}, {}
     for server in servers:
         name = server.contender.name
-        bounds = [run_bound(seconds / 2)] if name == ours else []
+        bounds = [run_bound(seconds)] if name == ours else []
         with server.turn():
             rates[name] = send(
                 server, bodies, "--clients", str(CLIENTS), "--seconds", str(seconds)
             ).per_second
         if bounds:
-            rates[BOUND] = statistics.mean([*bounds, run_bound(seconds / 2)])
+            rates[BOUND] = statistics.mean([*bounds, run_bound(seconds)])
         with server.turn():
             alone = send(server, bodies, "--clients", "1", "--seconds", str(ALONE_RATIO * seconds))
         medians[name] = alone.seconds["p50"]

@@ -208,7 +208,7 @@ def test_steady_answers_are_counted_as_they_came() -> None:
     assert steady_rate([0.1 * index for index in range(50)], 5.0) == pytest.approx(10.0)
 
 
-@pytest.mark.parametrize("ends", [[], [1.0], [2.0] * 30])
+@pytest.mark.parametrize("ends", [[], [1.0], [2.0] * 30, [2.0] * 8 + [2.1] * 8])
 def test_answers_that_show_no_slope_are_counted(ends: list[float]) -> None:
     assert steady_rate(ends, 5.0) == len(ends) / 5.0
 
