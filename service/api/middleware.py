@@ -20,6 +20,8 @@ from service.record import new_id
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PREDICT: Final = "/predict"
+UPLOADS: Final = (PREDICT, "/review/try")
+"""Doors through which a radiograph comes to be evaluated and recorded."""
 EVENTS: Final = {PREDICT: "triage.completed", "/explain": "explain.completed"}
 OTHER_EVENT: Final = "request.completed"
 REFUSED_EVENT: Final = "access.refused"
@@ -95,7 +97,7 @@ class _Exchange:
             "http_status": self._status,
             "request_seconds": round(seconds, 6),
         }
-        if path == PREDICT:
+        if self._is_upload(path):
             self.story["outcome"] = self._ending().value
         self._write(path, facts)
         self._count(self._scope["app"].state.runtime.metrics, path, seconds)
@@ -114,11 +116,14 @@ class _Exchange:
         path = str(getattr(self._scope.get("route"), "path", declared))
         return path if path not in EVENTS or self._scope["method"] == "POST" else "other"
 
+    def _is_upload(self, path: str) -> bool:
+        return path in UPLOADS and self._scope["method"] == "POST"
+
     def _count(self, metrics: Metrics, path: str, seconds: float) -> None:
         code = self.story.get("code")
         if code is not None:
             metrics.count_problem(str(code))
-        if path == PREDICT:
+        if self._is_upload(path):
             metrics.count_radiograph(self._ending())
             metrics.observe_seconds({"request": seconds})
 

@@ -69,3 +69,16 @@ async def test_a_browser_without_scripts_gets_a_whole_page(
     assert [answer.text.count("<!doctype html>") for answer in whole + parts] == [1, 1, 0, 0]
     assert "Priority" in whole[0].text
     assert "UNKNOWN_FORMAT" in whole[1].text
+
+
+async def test_both_doors_count_a_radiograph_alike(tiny_store: Path, tmp_path: Path) -> None:
+    async with open_pages(tiny_store, tmp_path) as (_, client):
+        await client.post("/predict", content=png_bytes())
+        await client.post("/review/try", files={"file": ("a.png", png_bytes())})
+        await client.post("/review/try", files={"file": ("a.txt", b"hello")}, headers=PART)
+        await client.get("/review/try")
+        metrics = (await client.get("/metrics")).text
+
+    assert 'cxr_radiographs_total{outcome="evaluated"} 2.0' in metrics
+    assert 'cxr_radiographs_total{outcome="refused"} 1.0' in metrics
+    assert 'cxr_stage_seconds_count{stage="request"} 3.0' in metrics
