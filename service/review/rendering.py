@@ -14,6 +14,7 @@ from service.answers import NOTICE
 from service.review.cases import WINDOW_DAYS
 from service.review.desk import SIMULATED_MODEL, ReviewDesk
 from service.review.statistics import Rate
+from service.review.worklist import Row
 from service.runtime import Runtime
 
 DASH: Final = "\N{EN DASH}"
@@ -33,6 +34,9 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+TRIED: Final = ("/", "/review/try")
+"""Pages about an upload of the reader's own, whatever the log holds."""
 
 NAVIGATION: Final = (
     ("/", "Try it"),
@@ -121,7 +125,6 @@ def render(
     request: Request, runtime: Runtime, template: str, *, desk: ReviewDesk, **values: Any
 ) -> HTMLResponse:
     """Fill a template; every page knows the model, the mode and how far the index is."""
-    newest = desk.newest_model()
     caller: Caller = request.state.caller
     body = ENVIRONMENT.get_template(template).render(
         path=request.url.path,
@@ -134,8 +137,19 @@ def render(
         is_access_off=caller == LOCAL,
         caller=caller,
         progress=request.state.index_progress,
-        is_simulated=newest is not None and newest[0].startswith(SIMULATED_MODEL),
+        drawn=_drawn_part(desk, request.url.path, values.get("row")),
         window_days=WINDOW_DAYS,
         **values,
     )
     return HTMLResponse(body, headers=HEADERS)
+
+
+def _drawn_part(desk: ReviewDesk, path: str, row: Row | None) -> str:
+    """How much of what a page is about was drawn by `shadow simulate`: none, some or all."""
+    if path in TRIED:
+        return "none"
+    models = desk.choices()["model"] if row is None else [row.model]
+    drawn = [name.startswith(SIMULATED_MODEL) for name in models]
+    if not any(drawn):
+        return "none"
+    return "all" if all(drawn) else "some"

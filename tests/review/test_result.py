@@ -8,7 +8,7 @@ import numpy as np
 
 from service.core.attention import FULL_COLOUR_LOG_ODDS, Backdrop, colour_evidence
 from tests.support.radiographs import png_bytes
-from tests.support.simulated import open_pages
+from tests.support.simulated import copy_log, open_pages
 
 PART = {"HX-Request": "true"}
 
@@ -82,3 +82,19 @@ async def test_both_doors_count_a_radiograph_alike(tiny_store: Path, tmp_path: P
     assert 'cxr_radiographs_total{outcome="evaluated"} 2.0' in metrics
     assert 'cxr_radiographs_total{outcome="refused"} 1.0' in metrics
     assert 'cxr_stage_seconds_count{stage="request"} 3.0' in metrics
+
+
+async def test_a_real_radiograph_is_not_called_simulated_beside_drawn_ones(
+    tiny_store: Path, simulated_log: Path, tmp_path: Path
+) -> None:
+    copy_log(simulated_log, tmp_path / "log")
+    async with open_pages(tiny_store, tmp_path / "log") as (_, client):
+        form = {"file": ("a.png", png_bytes())}
+        tried = (await client.post("/review/try", files=form)).text
+        real = re.findall(r"/review/cases/[0-9a-f-]{36}", tried)[0]
+        rows = (await client.get("/review/api/worklist?days=3650&model=simulated/1.0.0")).json()
+        drawn = f"/review/cases/{rows['rows'][0]['id']}"
+        pages = [(await client.get(path)).text for path in (real, drawn, "/review")]
+
+    told = [re.findall(r"<b>(.*imulated log)\.</b>", page) for page in (tried, *pages)]
+    assert told == [[], [], ["Simulated log"], ["Partly simulated log"]]
