@@ -11,6 +11,9 @@ WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 14, 48
 INNER_WIDTH, INNER_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
+TOLD_POINTS = 11
+"""Of a curve, in its description."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -46,7 +49,9 @@ def line_chart(
             f'<line class="marker" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{_floor()}"/>'
         )
     parts.append(_axis_label(x_label))
-    return _picture(title, parts, [(line.name, line.style) for line in lines])
+    return _picture(
+        title, parts, [(line.name, line.style) for line in lines], _told(lines, x_label)
+    )
 
 
 def histogram(title: str, groups: Sequence[tuple[str, str, Sequence[int]]], *, x_label: str) -> str:
@@ -65,7 +70,9 @@ def histogram(title: str, groups: Sequence[tuple[str, str, Sequence[int]]], *, x
                 f'width="{width:.1f}" height="{tall:.1f}"/>'
             )
     parts.append(_axis_label(x_label))
-    return _picture(title, parts, [(name, style) for name, style, _ in groups])
+    told = "; ".join(f"{name}: {', '.join(map(str, counts))}" for name, _, counts in groups)
+    description = f"Radiographs in {bins} equal parts from 0 to 1. {told}."
+    return _picture(title, parts, [(name, style) for name, style, _ in groups], description)
 
 
 def interval_bar(value: float | None, low: float, high: float, target: float | None = None) -> str:
@@ -88,7 +95,19 @@ def interval_bar(value: float | None, low: float, high: float, target: float | N
     )
 
 
-def _picture(title: str, parts: Sequence[str], legend: Sequence[tuple[str, str]]) -> str:
+def _told(lines: Sequence[Line], x_label: str) -> str:
+    """Curves in words: some points of each, evenly chosen."""
+    told = []
+    for line in lines:
+        step = max(1, (len(line.x) - 1) // (TOLD_POINTS - 1))
+        points = zip(line.x[::step], line.y[::step], strict=True)
+        told.append(f"{line.name}: " + ", ".join(f"{y:.3f} at {x:.2f}" for x, y in points))
+    return f"By {x_label}. {'; '.join(told)}."
+
+
+def _picture(
+    title: str, parts: Sequence[str], legend: Sequence[tuple[str, str]], description: str
+) -> str:
     keys = "".join(
         f'<span class="key"><span class="swatch {style}"></span>{escape(name)}</span>'
         for name, style in legend
@@ -96,7 +115,7 @@ def _picture(title: str, parts: Sequence[str], legend: Sequence[tuple[str, str]]
     return (
         f'<figure class="chart"><figcaption>{escape(title)}<span class="keys">{keys}</span>'
         f'</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}">{"".join(parts)}</svg></figure>'
+        f'aria-label="{escape(title)}"><desc>{escape(description)}</desc>{"".join(parts)}</svg></figure>'
     )
 
 

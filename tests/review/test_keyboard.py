@@ -3,6 +3,7 @@
 No page has a dialog, so nothing waits for Escape.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def test_a_choice_by_arrows_changes_the_page_and_keeps_the_focus(
     page.keyboard.press("ArrowUp")
 
     expect(page.locator("#result[data-before]")).to_have_count(0)
+    expect(page.locator("#told[role=status]")).to_have_text(re.compile(r"\d"))
     assert "days=365" in page.url
     assert _has_focus(page, "select[name=days]")
     assert visit.complaints == []

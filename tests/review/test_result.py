@@ -98,3 +98,19 @@ async def test_a_real_radiograph_is_not_called_simulated_beside_drawn_ones(
 
     told = [re.findall(r"<b>(.*imulated log)\.</b>", page) for page in (tried, *pages)]
     assert told == [[], [], ["Simulated log"], ["Partly simulated log"]]
+
+
+async def test_what_changes_and_what_is_drawn_is_told_in_words(
+    tiny_store: Path, simulated_log: Path
+) -> None:
+    async with open_pages(tiny_store, simulated_log) as (_, client):
+        pages = {
+            name: (await client.get(f"/review{name}?days=3650")).text
+            for name in ("", "/thresholds", "/comparison", "/queue")
+        }
+
+    for page in pages.values():
+        result = page.split('id="result"')[1]
+        assert re.search(r"data-told>.*?\d", result, re.DOTALL)
+    assert re.search(r"<desc>By threshold\. sensitivity: 1\.000 at 0\.00, ", pages["/thresholds"])
+    assert "<desc>Radiographs in 20 equal parts" in pages["/comparison"]

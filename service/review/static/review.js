@@ -157,6 +157,12 @@ function nameFile(place) {
   place.prepend(line);
 }
 
+// A region that is swapped in is not heard; one that stays and changes is.
+document.addEventListener("htmx:afterSettle", () => {
+  const told = document.querySelector("#result [data-told]");
+  if (told) document.getElementById("told").textContent = told.textContent;
+});
+
 // Moving the threshold keeps the address of what is shown.
 document.addEventListener("htmx:afterSettle", (event) => {
   const form = document.getElementById("thresholds");
