@@ -11,6 +11,7 @@ from service.access.gatekeeper import SESSION_COOKIE, Gatekeeper
 from service.access.opening import CALLBACK, Access, SendsToProvider
 from service.access.refusals import SignInFailed, SignInUnavailable
 from service.access.sessions import SIGN_IN_SECONDS
+from service.answers import NOTICE
 from service.api.problems import STATUS, problem_of, retry_after
 from service.core.errors import CxrError
 from service.review.rendering import ENVIRONMENT, HEADERS
@@ -113,7 +114,7 @@ def _refused(request: Request, error: CxrError) -> Response:
 
 
 def _page(status: int, **values: object) -> HTMLResponse:
-    body = ENVIRONMENT.get_template("account.html").render(**values)
+    body = ENVIRONMENT.get_template("account.html").render(notice=NOTICE, **values)
     return HTMLResponse(body, status, headers=HEADERS)
 
 

@@ -5,9 +5,11 @@ from typing import Final
 from fastapi import Request, Response
 from starlette.responses import HTMLResponse
 
+from service.answers import NOTICE
 from service.api.problems import STATUS, answer_problem, problem_of
 from service.review.rendering import ENVIRONMENT, HEADERS
 
+UNAUTHORIZED: Final = 401
 KEPT_HEADERS: Final = ("allow", "retry-after", "www-authenticate")
 
 
@@ -18,8 +20,9 @@ def answer_error(request: Request, error: Exception) -> Response:
         return answer
     code, detail, _ = problem_of(error)
     body = ENVIRONMENT.get_template("error.html").render(
-        title=STATUS[code].phrase, code=code, detail=detail, request_id=request.state.request_id
-    )
+        title=STATUS[code].phrase, code=code, detail=detail, notice=NOTICE,
+        request_id=request.state.request_id, is_unknown=answer.status_code == UNAUTHORIZED,
+    )  # fmt: skip
     kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
     return HTMLResponse(body, answer.status_code, headers=HEADERS | kept)
 

@@ -61,3 +61,10 @@ async def test_query_that_a_page_does_not_understand_shows_a_page(
     assert answer.status_code == 400
     assert "<code>INVALID_REQUEST</code>" in answer.text
     assert "soon" not in answer.text
+
+
+async def test_page_of_an_error_says_what_it_is_for(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/reviews", headers={"Accept": BROWSER})
+
+    assert "Research use only. Not a medical device." in answer.text
+    assert 'href="/review"' in answer.text

@@ -162,3 +162,22 @@ def test_a_number_that_cannot_be_asked_is_told(
     expect(page.locator("#result")).to_contain_text("3 readers")
     expect(page.get_by_role("alert")).to_have_count(0)
     visit.close()
+
+
+def test_two_files_at_once_are_not_read(browser: Browser, address: str) -> None:
+    visit = Visit(browser, address)
+    page = visit.page
+    page.goto(address)
+    dropped = page.evaluate_handle(
+        """() => {
+          const both = new DataTransfer();
+          for (const name of ["a.png", "b.png"]) both.items.add(new File(["x"], name));
+          return both;
+        }"""
+    )
+
+    page.dispatch_event(".drop", "drop", {"dataTransfer": dropped})
+
+    expect(page.get_by_role("alert")).to_contain_text("One at a time")
+    expect(page.locator("#chosen")).to_have_text("no file chosen")
+    visit.close()

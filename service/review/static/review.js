@@ -34,6 +34,12 @@ function showChosen(input) {
   document.getElementById("chosen").textContent = file ? file.name : "no file chosen";
 }
 
+// After Back a browser may have kept the file.
+window.addEventListener("pageshow", () => {
+  const input = document.getElementById("file");
+  if (input) showChosen(input);
+});
+
 document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
 const drop = document.querySelector(".drop");
@@ -50,6 +56,12 @@ if (drop) {
   drop.addEventListener("drop", (event) => {
     event.preventDefault();
     const input = document.getElementById("file");
+    if (event.dataTransfer.files.length > 1) {
+      input.value = "";
+      showProblem(document.getElementById("result"), "One at a time", ["Drop one radiograph."]);
+      showChosen(input);
+      return;
+    }
     input.files = event.dataTransfer.files;
     showChosen(input);
     if (input.files.length) drop.requestSubmit();
