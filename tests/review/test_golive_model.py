@@ -132,3 +132,20 @@ def test_the_command_judges_what_current_names(
     named = (tiny_store / "CURRENT").read_text("utf-8")
     assert f"{told['model']} {told['model_digest']}" == named.strip()
     assert (told["decision"], told["others"][0]["reported"]) == ("EXTEND", STUDIES)
+
+
+async def test_criteria_before_the_first_radiograph_are_shown_undecided(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/shadow.db")
+    migrate(engine)
+    criteria = evidence_columns(Evidence(kind=Kind.CRITERIA, body=ASKED.as_body()))
+    assert list(append_rows(engine, evidence_log, [criteria], {}))
+    engine.dispose()
+    async with open_pages(tiny_store, tmp_path) as (_, client):
+        page = await client.get("/review/golive")
+        told = await client.get("/review/api/golive")
+
+    assert "No criteria are registered" not in page.text
+    assert (told.status_code, told.json()["decision"]) == (200, "EXTEND")
+    assert (told.json()["radiographs"], told.json()["others"]) == (0, [])
