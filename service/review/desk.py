@@ -130,10 +130,10 @@ class ReviewDesk:
         with self._index.reading() as connection:
             return worklist.adjudicated(connection)
 
-    def disagreements(self) -> tuple[int, int]:
-        """Open and adjudicated disagreements."""
+    def readings(self) -> worklist.Readings:
+        """How many second readings are open, and how many were given."""
         with self._index.reading() as connection:
-            return worklist.count_disagreements(connection)
+            return worklist.count_readings(connection)
 
     def thresholds(
         self, finding: Finding, threshold: float, *, days: int, use_verdicts: bool

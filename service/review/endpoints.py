@@ -1,6 +1,7 @@
 """JSON behind each page: the same numbers, for a script or another chart."""
 
 import re
+from dataclasses import asdict
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -63,10 +64,9 @@ def worklist(desk: OpenDesk, filters: Annotated[Filters, Query()]) -> dict[str, 
 
 
 @router.get("/disagreements")
-def disagreements(desk: OpenDesk) -> dict[str, object]:
+def disagreements(desk: OpenDesk) -> dict[str, int]:
     """How many cases model and report see unlike; which ones is told only after a verdict."""
-    waiting, done = desk.disagreements()
-    return {"open": waiting, "adjudicated": done}
+    return asdict(desk.readings())
 
 
 @router.get("/thresholds")

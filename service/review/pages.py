@@ -27,7 +27,7 @@ from service.review.endpoints import (
 )
 from service.review.gate import AsReviewer, let_in
 from service.review.rendering import render
-from service.review.worklist import Filters
+from service.review.worklist import DISPUTES_LISTED, Filters
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(let_in)])
 
@@ -69,9 +69,10 @@ def case(request: Request, runtime: OpenRuntime, desk: OpenDesk, entry_id: Entry
 @router.get("/review/disagreements")
 def disagreements(request: Request, runtime: OpenRuntime, desk: OpenDesk) -> Response:
     """Cases for a blinded second reading, and those that have one."""
-    waiting, done = desk.disagreements()
+    readings = desk.readings()
     return render(
-        request, runtime, "disagreements.html", desk=desk, waiting=waiting, done=done,
+        request, runtime, "disagreements.html", desk=desk, readings=readings,
+        newest=min(readings.open, DISPUTES_LISTED),
         cases=desk.to_adjudicate(runtime.ledger.draw),
         adjudicated=desk.adjudicated(),
     )  # fmt: skip

@@ -18,6 +18,9 @@ from service.record.entry import Outcome
 from service.review.cases import DAY_SECONDS, Cases, Span, load_window, newest_time
 
 PAGE_ROWS = 50
+DISPUTES_LISTED = PAGE_ROWS // 2
+"""As many agreeing cases stand beside them."""
+
 CONTROL_POOL = 4000
 """Newest agreeing cases that lots are drawn among; some milliseconds."""
 
@@ -116,7 +119,7 @@ def read_one(connection: Connection, entry_id: str) -> Row | None:
 
 
 def to_adjudicate(
-    connection: Connection, draw: Callable[[str], str], limit: int = PAGE_ROWS
+    connection: Connection, draw: Callable[[str], str], limit: int = DISPUTES_LISTED
 ) -> list[Row]:
     """Cases for a second reading: disagreements, and as many where model and report agree.
 
@@ -129,7 +132,7 @@ def to_adjudicate(
     """
     waiting = select(cases).where(cases.c.adjudicated == 0, cases.c.outcome == "evaluated")
     newest = waiting.order_by(cases.c.received.desc())
-    disputed = connection.execute(newest.where(cases.c.disagrees == 1).limit(limit // 2)).all()
+    disputed = connection.execute(newest.where(cases.c.disagrees == 1).limit(limit)).all()
     since = min((row.received for row in disputed), default=0.0)
     controls = _draw_controls(connection, draw, since, len(disputed))
     agreed = connection.execute(newest.where(cases.c.sequence.in_(controls))).all()
@@ -167,15 +170,33 @@ def adjudicated(connection: Connection, limit: int = PAGE_ROWS) -> list[tuple[Ro
     ]
 
 
-def count_disagreements(connection: Connection) -> tuple[int, int]:
-    """Open and adjudicated disagreements."""
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """How many second readings are open, and how many were given.
+
+    Attributes
+    ----------
+    open, adjudicated
+        Disagreements without a verdict, and with one.
+    verdicts
+        Radiographs with a verdict, those on which model and report agree among them.
+    """
+
+    open: int
+    adjudicated: int
+    verdicts: int
+
+
+def count_readings(connection: Connection) -> Readings:
+    """Count disagreements and verdicts."""
     counted = (
         select(cases.c.adjudicated, func.count())
         .where(cases.c.disagrees == 1)
         .group_by(cases.c.adjudicated)
     )
     found = {row[0]: row[1] for row in connection.execute(counted)}
-    return found.get(0, 0), found.get(1, 0)
+    given = select(func.count()).select_from(cases).where(cases.c.adjudicated == 1)
+    return Readings(found.get(0, 0), found.get(1, 0), connection.scalar(given) or 0)
 
 
 def _distinct(connection: Connection, column: ColumnElement[str]) -> Iterator[str]:

@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.review.conftest import Ask
 from tests.support.counted import Seen
 from tests.support.page_text import row_of
+from tests.support.simulated import copy_log, open_pages
 
 RANKS = {"urgent": 0, "review": 1, "routine": 2}
 FINDINGS = ("pneumonia", "tuberculosis")
@@ -74,9 +76,37 @@ async def test_disagreements_are_counted_as_in_the_log(ask: Ask, radiographs: li
 
     disputed = [one for one in radiographs if one.disagrees()]
     waiting = [one for one in disputed if one.verdict is None]
-    assert answer.json() == {"open": len(waiting), "adjudicated": len(disputed) - len(waiting)}
-    assert f"<b>{len(waiting):,}</b> open" in page.text
+    read = [one for one in radiographs if one.verdict is not None]
+    assert answer.json() == {
+        "open": len(waiting), "adjudicated": len(disputed) - len(waiting), "verdicts": len(read),
+    }  # fmt: skip
+    assert f"<b>{len(waiting):,}</b> disagreements open" in page.text
     assert f"<b>{len(disputed) - len(waiting):,}</b> adjudicated" in page.text
+    assert f"<b>{len(read):,}</b> verdicts" in page.text
+    assert f"newest {min(25, len(waiting))} of {len(waiting)} disagreements" in page.text
+
+
+async def test_a_verdict_on_an_agreement_is_counted_and_listed(
+    tiny_store: Path, simulated_log: Path, tmp_path: Path, radiographs: list[Seen]
+) -> None:
+    copy_log(simulated_log, tmp_path / "log")
+    newest = sorted(radiographs, key=lambda one: one.received, reverse=True)
+    agreed = next(one for one in newest if _agrees_all_through(one))
+    path = f"/review/disagreements/{agreed.id}"
+    async with open_pages(tiny_store, tmp_path / "log") as (_, client):
+        before = (await client.get("/review/api/disagreements")).json()
+        await client.post(path, data=agreed.report)
+        after = (await client.get("/review/api/disagreements")).json()
+        page = (await client.get("/review/disagreements")).text
+
+    assert after == before | {"verdicts": before["verdicts"] + 1}
+    given = page.split("<h2>Second readings given</h2>")[1]
+    assert given.count(path) == len(FINDINGS)
+
+
+def _agrees_all_through(one: Seen) -> bool:
+    clear = {name: "positive" if name in one.flags else "negative" for name in FINDINGS}
+    return one.outcome == "evaluated" and one.report == clear and one.verdict is None
 
 
 async def test_the_list_to_read_holds_the_newest_disputes_and_as_many_agreements(
