@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
 from service.record.case_columns import BLOCK_CASES, seal, unseal, unseal_until, unsealed
+from service.record.case_purge import forget_cases, forget_reports
 from service.record.case_rows import (
     apply_evidence,
     case_of,
@@ -22,7 +23,6 @@ from service.record.case_tables import (
     INDEX_VERSION,
     SCHEMA,
     case_metadata,
-    case_reports,
     case_state,
     cases,
 )
@@ -258,16 +258,14 @@ def _rows_after(log: Connection, table: Any, after: int, until: int | None = Non
 
 def _forget_purged(connection: Connection, log: Connection) -> None:
     """What was purged from the log is no longer here either."""
-    gap = find_gap(log, shadow_log)
-    if gap is None:
-        return
+    gap, told = find_gap(log, shadow_log), find_gap(log, evidence_log)
     oldest = connection.scalar(select(cases.c.sequence).order_by(cases.c.sequence).limit(1))
-    if oldest is not None and oldest <= gap.last:
-        connection.execute(delete(cases).where(cases.c.sequence <= gap.last))
+    if gap is not None and oldest is not None and oldest <= gap.last:
+        left = forget_cases(connection, gap.last)
         unseal_until(connection, gap.last)
-        told = find_gap(log, evidence_log)
-        last = 0 if told is None else told.last
-        connection.execute(delete(case_reports).where(case_reports.c.evidence <= last))
+        unseal(connection, left)
+    if told is not None:
+        unseal(connection, forget_reports(connection, told.last))
 
 
 def _take_in(connection: Connection, entries: Sequence[Any], evidence: Sequence[Any]) -> None:

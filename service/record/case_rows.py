@@ -100,6 +100,14 @@ def join_reports(connection: Connection, made: Sequence[Case]) -> None:
             case_row["disagrees"] = int(_disagrees(case_row))
 
 
+def rejoin_reports(connection: Connection, keys: Sequence[str]) -> set[int]:
+    """Bring the newest reports to the cases that bear one of these keys; returns which."""
+    joined = _joined_anew(connection, keys)
+    if joined:
+        _update_each(connection, cases.c.sequence, list(joined.values()))
+    return set(joined)
+
+
 def apply_evidence(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[int]:
     """Bring evidence to the cases that it is about; returns their sequence numbers."""
     changed: set[int] = set()
@@ -182,10 +190,7 @@ def _apply_reports(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     keys = list(newest)
     connection.execute(delete(case_reports).where(case_reports.c.study_key.in_(keys)))
     connection.execute(insert(case_reports), list(newest.values()))
-    joined = _joined_anew(connection, keys)
-    if joined:
-        _update_each(connection, cases.c.sequence, list(joined.values()))
-    return set(joined)
+    return rejoin_reports(connection, keys)
 
 
 def _joined_anew(connection: Connection, keys: Sequence[str]) -> dict[int, Case]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from service.core.findings import ABNORMAL
 from service.core.triage import Priority
 
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 """Raise it with any change here or of what the columns say; the index is then made anew."""
 
 SCHEMA = "cxr_review"
@@ -94,6 +94,7 @@ case_reports = Table(
     Column("evidence", _Number, nullable=False),
     Column("read", Double),
     *(Column(f"report_{finding.value}", Integer) for finding in ABNORMAL),
+    Index(None, "evidence"),
 )
 """The newest report of each study, by either of its pseudonyms: it may come before the image."""
 

@@ -1,6 +1,7 @@
 """Retention: old rows go, the chain goes on, and nobody without the key can do the same."""
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -8,12 +9,13 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
-from service.record import Evidence, Kind, Pseudonymiser, open_reader, open_record
+from service.record import Evidence, Kind, Pseudonymiser, Pseudonyms, open_reader, open_record
 from service.record.case_index import CaseIndex, open_case_index
 from service.record.case_tables import cases
 from service.record.chain import Break, Fault, VerifyReport
 from service.record.database import open_engine
 from service.record.gaps import FLOOR_DAYS, Gap, RetentionTooShort, find_gap, purge
+from service.record.index_check import first_forged_case
 from service.record.record import anchors_beside
 from service.record.tables import evidence_log, shadow_log
 from tests.support.record_entries import evaluated
@@ -163,3 +165,41 @@ async def test_a_gap_that_was_widened_loses_its_signature(url: str) -> None:
     assert gap.is_signed_by(SIGNER)
     assert not wider.is_signed_by(SIGNER)
     assert json.loads(json.dumps(asdict(gap))) == asdict(gap)
+
+
+REPORT = {"outcomes": {"pneumonia": "negative", "tuberculosis": "negative"}, "read_at": None}
+
+
+async def _forged_after_a_purge(url: str) -> int | None:
+    """What verification says of an index that was there before the purge."""
+    with closing(open_reader(url)) as reader, closing(open_case_index(url, reader)) as index:
+        index.catch_up()
+        _purge(url)
+        index.catch_up()
+        return first_forged_case(index, reader)
+
+
+async def test_the_next_image_of_a_purged_one_counts(log_url: str) -> None:
+    record = open_record(log_url)
+    for moment in (OLD, NEW, NEW):
+        await record.append(evaluated(received_at=moment))
+    await record.close()
+
+    assert await _forged_after_a_purge(log_url) is None
+
+
+@pytest.mark.parametrize("is_shadow_purged", [True, False])
+async def test_a_case_loses_the_early_report_that_was_purged(
+    log_url: str, is_shadow_purged: bool
+) -> None:
+    record = open_record(log_url)
+    if is_shadow_purged:
+        await record.append(evaluated(received_at=OLD, pseudonyms=Pseudonyms()))
+    await record.note(
+        Evidence(kind=Kind.REPORT, study_instance="e" * 64, body=REPORT, recorded_at=OLD)
+    )
+    await record.append(evaluated(received_at=NEW))
+    await record.note(Evidence(kind=Kind.LOOKUP, body={}, recorded_at=NEW))
+    await record.close()
+
+    assert await _forged_after_a_purge(log_url) is None
