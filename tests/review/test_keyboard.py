@@ -155,13 +155,14 @@ def test_a_radiograph_is_tried_with_the_keyboard_alone(
     page.keyboard.press("Enter")
     page.wait_for_selector(".result")
     assert _has_focus(page, "#file")
+    before = page.locator(".overlay:not(.hidden)").get_attribute("data-finding")
     _tab_to(page, "input[name=overlay]")
     page.keyboard.press("ArrowRight")
     _tab_to(page, "#opacity")
     page.keyboard.press("Home")
 
     shown = page.locator(".overlay:not(.hidden)")
-    assert shown.get_attribute("data-finding") == "tuberculosis"
+    assert {before, shown.get_attribute("data-finding")} == {"pneumonia", "tuberculosis"}
     assert shown.evaluate("(picture) => picture.style.opacity") == "0"
     assert page.locator("#opacity-shown").inner_text() == "0 %"
     assert visit.complaints == []
