@@ -26,7 +26,8 @@ def add_docs(app: FastAPI) -> None:
         swagger_css_url=f"{ASSETS}/swagger-ui.css",
         swagger_favicon_url=f"{ASSETS}/favicon.png",
     )
-    page.headers["Content-Security-Policy"] = _policy_of(bytes(page.body))
+    text = bytes(page.body).decode().replace("<html>", '<html lang="en">', 1)
+    page = HTMLResponse(text, headers={"Content-Security-Policy": _policy_of(text.encode())})
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -182,6 +182,7 @@ async def test_ready_only_while_a_radiograph_would_be_answered(service: OpenApp)
 async def test_docs_ask_no_other_host(service: OpenApp) -> None:
     page = (await service.client.get("/docs")).text
 
+    assert '<html lang="en">' in page
     assets = [part.split('"')[0] for part in page.split('="')[1:] if part.startswith("/docs/")]
     loaded = [await service.client.get(asset) for asset in assets]
     assert "http" not in page.replace("http-equiv", "")
