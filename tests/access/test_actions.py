@@ -21,7 +21,9 @@ async def test_action_of_the_own_page_is_recorded_under_the_persons_name(pages: 
         PROPOSAL, data=FORM | {"csrf_token": TOKEN}, headers=session | SAME
     )
     by_header = await pages.client.post(
-        PROPOSAL, data=FORM, headers=session | SAME | {"X-CSRF-Token": TOKEN}
+        PROPOSAL,
+        data=FORM | {"threshold": "0.5"},
+        headers=session | SAME | {"X-CSRF-Token": TOKEN},
     )
     by_key = await pages.client.post(
         PROPOSAL, data=FORM, headers=bearer(add_key(pages.keys_file, Scope.REVIEW))

@@ -68,3 +68,21 @@ async def test_page_of_an_error_says_what_it_is_for(client: httpx.AsyncClient) -
 
     assert "Research use only. Not a medical device." in answer.text
     assert 'href="/review"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "/review?after=x", "/review?unknown=1", "/review/cases/%00", "/review/disagreements/%00",
+        "/review/thresholds?threshold=2", "/review/thresholds?threshold_of=normal",
+        "/review/comparison?days=0", "/review/queue?readers=none",
+    ],
+)  # fmt: skip
+async def test_malformed_question_in_a_browser_is_a_page_whatever_page_it_asks(
+    client: httpx.AsyncClient, question: str
+) -> None:
+    answer = await client.get(f"{LOOPBACK}{question}", headers={"Accept": BROWSER})
+
+    assert answer.status_code in (400, 404)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "<h1>" in answer.text
