@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -70,7 +71,8 @@ class DrainingServer(uvicorn.Server):
             Why the application refused to start: the model or the shadow log is not as it must be,
             the port cannot be had, or what failed and where.
         """
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
             signal.signal(signal.SIGHUP, self.handle_exit)
         try:
             self.run()

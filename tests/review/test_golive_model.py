@@ -11,7 +11,14 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.core.findings import Finding
-from service.record import Evidence, Kind, ModelStamp, Pseudonyms, open_reader
+from service.record import (
+    Evidence,
+    Kind,
+    ModelStamp,
+    Pseudonyms,
+    load_or_create_key,
+    open_reader,
+)
 from service.record.bulk import append_rows
 from service.record.case_index import open_case_index
 from service.record.criteria import Criteria, FindingCriteria
@@ -51,6 +58,7 @@ def _label(number: int) -> str:
 def proven(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log whose model never erred."""
     folder = tmp_path_factory.mktemp("proven")
+    load_or_create_key(folder / "site.key")
     engine = open_engine(f"sqlite:///{folder}/shadow.db")
     migrate(engine)
     flags = {"positive": evaluated().flags, "negative": ()}
