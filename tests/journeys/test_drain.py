@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from service.core.artifact import load_current
+from service.cores import count_cores
 from service.record import open_reader
-from service.settings import DecodeSettings
 from tests.support.apps import Service, SlowUpload, running_service
 from tests.support.gated_engine import until as until_true
 from tests.support.gated_service import DECODER, ENGINE, GATES, RECORD
@@ -117,7 +117,7 @@ class Crowd:
                 pass
         closed.enter_context(self._gates.closed(DECODER))
         self._send([png_bytes()] * EACH)
-        await until_true(lambda: self._gates.seen(DECODER) == DecodeSettings().threads)
+        await until_true(lambda: self._gates.seen(DECODER) == count_cores())
         self._send(self._slow)
         await until(self._client, "/metrics", f"cxr_in_flight_requests {4 * EACH}.0")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 
 from service.core.artifact import MANIFEST, load_artifact, load_current, write_current
+from service.cores import count_cores
 from service.decoders import Decoders
 from service.record import open_reader
-from service.settings import DecodeSettings
 from tests.support.apps import OpenApp, SlowUpload, open_app, tiny_settings
 from tests.support.gated_engine import GatedEngine, until
 from tests.support.gates import Gate
@@ -20,7 +20,7 @@ from tests.support.radiographs import png_bytes
 CROWD, FEW = 12, 4
 """More than one call of the engine takes, and some more."""
 
-DECODERS = DecodeSettings().threads
+DECODERS = count_cores()
 
 
 def _two_versions(folder: Path) -> Path:
