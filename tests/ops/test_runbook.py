@@ -153,6 +153,7 @@ def test_backup_before_an_upgrade_is_taken_while_the_service_runs(
 
 def test_log_of_the_release_before_is_upgraded_in_place(tiny_store: Path, tmp_path: Path) -> None:
     before = write_old_log(tmp_path / "shadow.db", "0001")["shadow_log"]
+    load_or_create_key(tmp_path / "site.key")
 
     with running_service(tiny_store, tmp_path) as service:
         httpx.post(f"{service.url}/predict", content=png_bytes(), timeout=60).raise_for_status()
