@@ -59,6 +59,10 @@ def create_private_file(url: str) -> None:
         return
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists():
+            # To open and close it here would take SQLite's locks from any connection that this
+            # process has: another process would then remove a log that is still written to.
+            return
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         cause = error.strerror

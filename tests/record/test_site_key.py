@@ -1,6 +1,9 @@
 """A log is held to the key that it began with."""
 
+import asyncio
 import secrets
+import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,19 @@ from service.record import (
     SiteKeyDiffers,
     SiteKeyMissing,
     load_signer,
+    new_id,
     open_record,
     open_site_key,
 )
 from tests.support.old_logs import write_old_log
 from tests.support.record_entries import evaluated
+
+LOOK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT COUNT(*) FROM shadow_log").fetchone()
+connection.close()
+"""
 
 
 async def _begin(folder: Path) -> tuple[str, Path]:
@@ -36,6 +47,25 @@ async def test_the_lost_key_of_a_log_with_rows_is_not_replaced(tmp_path: Path) -
         open_site_key(url, key)
 
     assert not key.exists()
+
+
+async def test_a_log_that_is_open_is_not_taken_for_closed_by_another_process(
+    tmp_path: Path,
+) -> None:
+    url, key = await _begin(tmp_path)
+    record = open_record(url)
+    await record.append(evaluated(id=new_id()))
+    open_site_key(url, key)
+    look = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LOOK, str(tmp_path / "shadow.db")
+    )
+    assert await look.wait() == 0
+    await record.append(evaluated(id=new_id()))
+    with sqlite3.connect(tmp_path / "shadow.db") as other:
+        (rows,) = other.execute("SELECT COUNT(*) FROM shadow_log").fetchone()
+    await record.close()
+
+    assert rows == 3
 
 
 @pytest.mark.parametrize("open_key", [open_site_key, load_signer])
