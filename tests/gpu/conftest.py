@@ -3,7 +3,7 @@ but not the rest of what development needs (`bench.gpu` names the packages):
 
     python3 -m pytest -q -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
 
-`--device cpu` tries the tests themselves out, without what only a GPU has.
+`--device cpu` tries the tests themselves out; `test_engine_life.py` asks for a GPU, and fails.
 """
 
 from collections.abc import Iterator

@@ -6,7 +6,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
@@ -25,12 +24,6 @@ MAX_SECONDS = 240
 
 FP32_ERROR = 2**-19
 """Of a sum of products, as a share of the sum of their sizes."""
-
-
-@pytest.fixture(autouse=True)
-def _needs_gpu(device: str) -> None:
-    if device == "cpu":
-        pytest.skip("only a GPU has what is tested here")
 
 
 def test_versions_are_opened_and_closed_while_another_serves(

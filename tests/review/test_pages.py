@@ -93,13 +93,18 @@ async def test_a_page_elsewhere_cannot_act_in_the_reviewers_name(
     assert read_log(url, "SELECT COUNT(*) FROM evidence_log") == before
 
 
+async def _first_to_read(client: httpx.AsyncClient) -> tuple[str, str]:
+    """The page that lists what waits for a second reading, and the address of the first."""
+    listed = (await client.get("/review/disagreements")).text
+    return listed, re.findall(r"/review/disagreements/[0-9a-f-]{36}", listed)[0]
+
+
 async def test_the_verdict_comes_before_the_answers(
     tiny_store: Path, simulated_log: Path, tmp_path: Path
 ) -> None:
     url = copy_log(simulated_log, tmp_path / "log")
     async with open_pages(tiny_store, tmp_path / "log") as (_, client):
-        listed = (await client.get("/review/disagreements")).text
-        address = re.findall(r"/review/disagreements/[0-9a-f-]{36}", listed)[0]
+        listed, address = await _first_to_read(client)
         asked = (await client.get(address)).text
         answer = await client.post(
             address, data={"pneumonia": "positive", "tuberculosis": "unclear", "note": "apex"}
@@ -123,8 +128,7 @@ async def test_the_first_verdict_stands_since_the_next_reader_may_know_the_answe
 ) -> None:
     url = copy_log(simulated_log, tmp_path / "log")
     async with open_pages(tiny_store, tmp_path / "log") as (_, client):
-        listed = (await client.get("/review/disagreements")).text
-        address = re.findall(r"/review/disagreements/[0-9a-f-]{36}", listed)[0]
+        _, address = await _first_to_read(client)
         first = {"pneumonia": "positive", "tuberculosis": "negative"}
         second = {"pneumonia": "negative", "tuberculosis": "positive"}
         statuses = [(await client.post(address, data=data)).status_code for data in (first, second)]
