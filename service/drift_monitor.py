@@ -226,30 +226,31 @@ class DriftMonitor:
         if detector is None or track is None:
             return
         watched = self._watched.setdefault(alias, _Watched())
-        is_new = self._diagnose(alias, scanner, watched, detector.alarm(track))
+        is_new = self._diagnose(alias, scanner, watched)
         if is_new or watched.distances is None or scanner.images % DISTANCE_IMAGES == 0:
             watched.distances = detector.distances(track)
         columns = (detector.ratios(track), detector.since_seconds(track), *watched.distances)
         states = [ScalarState(*map(float, row)) for row in zip(*columns, strict=True)]
         self._metrics.show_scalars(alias, dict(zip(detector.scalars, states, strict=True)))
 
-    def _diagnose(
-        self, alias: str, scanner: ScannerState, watched: _Watched, alarm: Alarm | None
-    ) -> bool:
+    def _diagnose(self, alias: str, scanner: ScannerState, watched: _Watched) -> bool:
         """Whether there is something new to show; of an old alarm the cause is asked ever less."""
         detector, track = self._comparison.detector, scanner.track
-        if alarm is None or detector is None or track is None:
-            was_alarm = watched.alarm is not None
-            watched.alarm = watched.diagnosis = None
-            if was_alarm:
-                log.info("drift.ended", scanner=alias)
-                self._metrics.show_diagnosis(alias, None, None)
-            return was_alarm
+        if detector is None or track is None:
+            return False
         is_first = watched.alarm is None
         is_next_day = scanner.last_seconds - watched.diagnosed_seconds >= DAY_SECONDS
-        watched.alarm = alarm
-        if not (is_first or is_next_day or scanner.images >= watched.due_image):
+        is_due = is_first or is_next_day or scanner.images >= watched.due_image
+        if detector.is_alarmed(track) and not is_due:
             return False
+        alarm = detector.alarm(track)
+        if alarm is None:
+            watched.alarm = watched.diagnosis = None
+            if not is_first:
+                log.info("drift.ended", scanner=alias)
+                self._metrics.show_diagnosis(alias, None, None)
+            return not is_first
+        watched.alarm = alarm
         watched.gap_images = DIAGNOSE_IMAGES if is_first else 2 * watched.gap_images
         watched.due_image = scanner.images + watched.gap_images
         watched.diagnosed_seconds = scanner.last_seconds

@@ -136,12 +136,16 @@ class Detector:
         since[np.tile(self._series.owners, 2)[grown]] = track.since_seconds.ravel()[grown]
         return since
 
+    def is_alarmed(self, track: Track) -> bool:
+        """Whether `alarm` names one, at a hundredth of its cost."""
+        return bool((track.sums / self._limits).max() > 1)
+
     def alarm(self, track: Track) -> Alarm | None:
         """The series furthest beyond its limit; of several at the cap, the latest to start."""
+        if not self.is_alarmed(track):
+            return None
         ratios = track.sums / self._limits
         worst = float(ratios.max())
-        if worst <= 1:
-            return None
         is_leader = np.isclose(ratios, worst)
         place = int(np.where(is_leader, track.since_images, -1).argmax())
         since_image = int(track.since_images.ravel()[place])

@@ -113,6 +113,7 @@ class Standardiser:
 
     def __init__(self, values: Levels) -> None:
         self._columns = [np.sort(column[~np.isnan(column)]) for column in values.T]
+        self._scores = [_normal_scores(column.size) for column in self._columns]
         self.centre = np.array([np.median(column) for column in self._columns])
         gaps = [np.abs(c - m) for c, m in zip(self._columns, self.centre, strict=True)]
         robust = [MAD_TO_SD * float(np.median(gap)) for gap in gaps]
@@ -126,12 +127,17 @@ class Standardiser:
     def standardise(self, values: Levels) -> Numbers:
         """(..., K) values -> z of the same shape."""
         z = np.empty(values.shape)
-        for k, column in enumerate(self._columns):
+        for k, (column, scores) in enumerate(zip(self._columns, self._scores, strict=True)):
             now = values[..., k]
-            below, upto = (np.searchsorted(column, now, side) for side in ("left", "right"))
-            ranks = np.clip((below + upto) / 2, 0.5, column.size - 0.5) / column.size
-            z[..., k] = np.where(np.isnan(now), np.nan, scipy.special.ndtri(ranks))
+            z[..., k] = scores[column.searchsorted(now, "left") + column.searchsorted(now, "right")]
+        z[np.isnan(values)] = np.nan
         return (z - self._mean) / self._spread
+
+
+def _normal_scores(count: int) -> Numbers:
+    """(2 * count + 1,) of every rank, in halves, that a value can have among so many."""
+    ranks = np.clip(np.arange(2 * count + 1) / 2, 0.5, count - 0.5) / count
+    return np.asarray(scipy.special.ndtri(ranks), np.float64)
 
 
 def read_reference(body: bytes) -> Reference:

@@ -38,6 +38,15 @@ def test_unchanged_scanner_is_silent(detector: Detector) -> None:
     assert detector.alarm(track) is None
 
 
+def test_whether_there_is_an_alarm_is_told_without_naming_it(detector: Detector) -> None:
+    track = detector.start()
+    for number, values in enumerate(stream(60) + stream(40, first=2000, shift="invert")):
+        detector.update(track, values, float(number))
+        assert detector.is_alarmed(track) == (detector.alarm(track) is not None)
+
+    assert detector.is_alarmed(track)
+
+
 @pytest.mark.parametrize("shift", ["invert", "grey_levels:64"])
 def test_gross_change_is_noticed_within_fifteen_images(detector: Detector, shift: str) -> None:
     track = changed(detector, shift, count=15)

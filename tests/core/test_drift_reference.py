@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import scipy.special
 
 from service.core.drift_reference import (
     DRIFT_REFERENCE,
@@ -76,6 +77,20 @@ def test_far_outlier_moves_a_sum_by_a_few_sigma_only() -> None:
     far[SCALARS.index(Scalar.RAW_NOISE)] = 1e6
 
     assert scale.standardise(far).max() < 5
+
+
+def test_z_is_the_normal_score_of_the_rank_between_equal_values_too() -> None:
+    values = np.array([[1.0], [2.0], [2.0], [4.0], [np.nan]], np.float32)
+    scale = Standardiser(values)
+    ranks = np.array([0.5, 0.5, 1, 2, 3, 3.5, 3.5]) / 4
+    asked = np.array([[0.0], [1.0], [1.5], [2.0], [3.0], [4.0], [9.0]], np.float32)
+
+    found = scale.standardise(asked)[:, 0]
+
+    scores = scipy.special.ndtri(ranks)
+    reference = scipy.special.ndtri(np.array([0.5, 2, 2, 3.5]) / 4)
+    np.testing.assert_allclose(found, (scores - reference.mean()) / reference.std())
+    assert np.isnan(scale.standardise(values)[-1]).all()
 
 
 def test_series_are_standard_on_the_reference_and_need_the_model_input() -> None:
