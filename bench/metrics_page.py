@@ -14,6 +14,8 @@ from prometheus_client.metrics_core import Metric
 from service import codes
 from service.access_metrics import AccessMetrics
 from service.core.drift_scalars import Scalar
+from service.disk import Room
+from service.disk_metrics import DataFolder, DiskMetrics
 from service.drift_metrics import DriftMetrics
 from service.metrics import Metrics
 from service.pacs.failures import PACS_CODES
@@ -51,6 +53,7 @@ def build_registry(scanners: Sequence[str], scalars: Sequence[Scalar]) -> Collec
     metrics.show_model("cxr-triage", "1.2.3", "sha256:0")
     metrics.show_engine("openvino", "cpu")
     AccessMetrics(registry)
+    DiskMetrics(registry, dict.fromkeys(DataFolder, ROOT), measure=lambda _: Room(0, 0))
     DriftMetrics(registry, scanners=scanners, tells_results=True).use_scalars(scalars, 0.0)
     PacsMetrics(registry, codes=(*codes.PROBLEMS, *PACS_CODES))
     return registry

@@ -1,6 +1,7 @@
 """What outlives a model, and how everything that is made for one model is built from it."""
 
 import asyncio
+import tempfile
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from service.core.intake import IntakeLimits
 from service.core.store import load_candidate
 from service.cores import count_cores
 from service.decoders import Decoders
+from service.disk_metrics import DataFolder, DiskMetrics
 from service.drift_metrics import DriftMetrics
 from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
@@ -36,6 +38,7 @@ from service.pacs.failures import PACS_CODES
 from service.pacs_metrics import PacsMetrics
 from service.pipeline import Pipeline
 from service.record import Mode, Pseudonymiser, Record, open_record, open_site_key
+from service.record.database import path_beside
 from service.scanners import Scanners
 from service.serving import Finishing, Serving
 from service.settings import Settings
@@ -124,6 +127,7 @@ def open_workshop(
         tells_results=tells_results,
     )
     AccessMetrics(registry).watch(gatekeeper.next_expiry)
+    DiskMetrics(registry, data_folders(settings))
     record = open_record(settings.record.url)
     stack.push_async_callback(record.close)
     pseudonymiser = open_site_key(settings.record.url, settings.record.site_key_file)
@@ -143,6 +147,20 @@ def open_workshop(
         limits=IntakeLimits(settings.intake.max_body_bytes, settings.intake.max_pixels),
         head_start=head_start,
     )  # fmt: skip
+
+
+def data_folders(settings: Settings) -> dict[DataFolder, Path]:
+    """Where this site's service writes, each folder under the name that its metrics have."""
+    database = path_beside(settings.record.url, "")
+    pacs = settings.pacs
+    named = {
+        DataFolder.RECORD: None if database is None else database.parent,
+        DataFolder.STATE: settings.record.site_key_file.parent,
+        DataFolder.PACS: None if pacs.url is None else pacs.queue_file.parent,
+        DataFolder.CACHE: settings.model.cache_dir,
+        DataFolder.SCRATCH: Path(tempfile.gettempdir()),
+    }
+    return {name: folder for name, folder in named.items() if folder is not None}
 
 
 def _build_batcher(

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from service.disk import existing, measure_room
 from service.ops.address import LogAddress
 from service.ops.check import Told, Verdict, fail_for, failed, passed
 from service.record import open_reader
@@ -78,7 +78,7 @@ def judge_server(settings: Mapping[str, str]) -> Told:
 
 def check_disk(needs: Mapping[Path, int]) -> Told:
     """Room for the rows to come, and for what is laid out for a moment."""
-    free = {folder: shutil.disk_usage(existing(folder)).free for folder in needs}
+    free = {folder: measure_room(folder).available for folder in needs}
     short = (
         f"{free[folder] / 1e9:.1f} GB free in {folder.name or folder}, expected {least / 1e9:.1f}"
         for folder, least in needs.items()
@@ -164,8 +164,3 @@ def _is_given(folder: Path) -> bool:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
-    return next(place for place in [path.absolute(), *path.absolute().parents] if place.exists())

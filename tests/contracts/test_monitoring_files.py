@@ -6,10 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
 from bench.metrics_page import build_registry
 from service.core.drift_scalars import Scalar
+from service.disk_metrics import DataFolder
+from service.ops.check_site import FREE_BYTES, SCRATCH_BYTES
 from tests.support.dashboards import (
     DEPLOY,
     RECORDED,
@@ -21,6 +24,7 @@ from tests.support.dashboards import (
 from tests.support.monitoring import missing_programs
 from tests.support.programs import needs
 
+HEARTBEAT = "CxrWatchdog"
 RUNBOOK = DEPLOY.parent / "docs/runbook.md"
 SCANNERS = tuple(f"room-{n}" for n in range(32))
 MOST_SERIES = 12_000
@@ -37,6 +41,12 @@ def registry() -> CollectorRegistry:
 def catalogue(registry: CollectorRegistry) -> set[str]:
     """Names of our metrics."""
     return {family.name for family in registry.collect() if family.name.startswith("cxr_")}
+
+
+def ask(program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of Prometheus or Alertmanager in `deploy`."""
+    command = [shutil.which(program) or program, *words]
+    return subprocess.run(command, cwd=DEPLOY, capture_output=True, text=True, check=False)
 
 
 def expressions() -> list[str]:
@@ -81,9 +91,72 @@ def test_each_alert_has_a_firing_and_a_silent_case() -> None:
     text = (DEPLOY / "prometheus/alerts_test.yml").read_text("utf-8")
     alerts = [rule["alert"] for rule in rules() if "alert" in rule]
 
-    cases = [f"{alert} {what}" for alert in alerts for what in ("fires", "is silent")]
+    cases = [
+        f"{alert} {what}"
+        for alert in alerts
+        for what in ("fires", "is never silent" if alert == HEARTBEAT else "is silent")
+    ]
 
     assert re.findall(r"^  - name: (.+)$", text, re.MULTILINE) == cases
+
+
+def test_disks_are_low_where_selfcheck_fails_them() -> None:
+    (low,) = (rule["expr"] for rule in rules() if rule.get("alert") == "CxrDiskLow")
+
+    assert [float(bound) for bound in re.findall(r"< (\w+)", low)] == [FREE_BYTES, SCRATCH_BYTES]
+    named = set("|".join(re.findall(r'folder=~"([^"]+)"', low)).split("|"))
+    assert named == set(DataFolder)
+
+
+def test_shipped_receivers_send_nothing_anywhere() -> None:
+    config = yaml.safe_load((DEPLOY / "alertmanager/alertmanager.yml").read_text("utf-8"))
+
+    assert config["receivers"] == [
+        {"name": "operations"}, {"name": "physics"}, {"name": "heartbeat"},
+    ]  # fmt: skip
+    assert "global" not in config
+
+
+@needs(", ".join(missing_programs()) or None)
+def test_receivers_of_the_examples_are_valid(tmp_path: Path) -> None:
+    shipped = (DEPLOY / "alertmanager/alertmanager.yml").read_text("utf-8")
+    examples = re.findall(r"^# (  .+)$", shipped, re.M)
+    head = shipped.partition("\nreceivers:")[0]
+    filled = "\n".join([head, "receivers:", *examples, "  - name: physics", ""])
+    (tmp_path / "alertmanager.yml").write_text(filled, "utf-8")
+
+    done = ask("amtool", "check-config", str(tmp_path / "alertmanager.yml"))
+
+    assert (done.returncode, len(yaml.safe_load(filled)["receivers"])) == (0, 3), done.stdout
+
+
+def test_what_watches_the_service_is_watched_itself() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))
+    (notified,) = config["alerting"]["alertmanagers"][0]["static_configs"]
+
+    scraped = {job["job_name"]: job["static_configs"][0] for job in config["scrape_configs"]}
+
+    assert set(scraped) == {"cxr-triage", "prometheus", "alertmanager"}
+    assert scraped["alertmanager"] == notified
+
+
+@needs(", ".join(missing_programs()) or None)
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        ("alertname=CxrWatchdog severity=none", "heartbeat"),
+        ("alertname=CxrScannerDrift severity=warning scanner=room-1", "physics"),
+        ("alertname=CxrNotificationsFailing severity=critical", "operations"),
+        ("alertname=CxrDiskLow severity=warning folder=record", "operations"),
+        ("alertname=CxrKeyExpires severity=info", "operations"),
+    ],
+)
+def test_alert_goes_to_its_receiver(labels: str, receiver: str) -> None:
+    config = "--config.file=alertmanager/alertmanager.yml"
+
+    done = ask("amtool", "config", "routes", "test", config, *labels.split())
+
+    assert (done.returncode, done.stdout.strip()) == (0, receiver), done.stderr
 
 
 def test_dashboards_have_places_and_ids_of_their_own() -> None:
@@ -113,12 +186,7 @@ def test_dashboards_have_places_and_ids_of_their_own() -> None:
     ],
 )
 def test_monitoring_programs_accept_the_files(command: str) -> None:
-    program, *words = command.split()
-
-    done = subprocess.run(
-        [shutil.which(program) or program, *words], cwd=DEPLOY, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    done = ask(*command.split())
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -156,6 +156,20 @@ def test_the_one_address_that_is_believed_is_the_proxys(everything: Rendered) ->
     assert on_front == {"proxy", "cxr-triage", "cxr-triage-gpu"}
 
 
+def test_alertmanager_reads_the_folder_of_the_site(default: Rendered) -> None:
+    named = render(ALERTMANAGER_FOLDER="./site/alertmanager")
+
+    def source(rendered: Rendered) -> str:
+        mounts = rendered["services"]["alertmanager"]["volumes"]
+        (folder,) = (m["source"] for m in mounts if m["target"] == "/etc/alertmanager")
+        return str(folder)
+
+    assert source(default) == str(ROOT / "deploy/alertmanager")
+    assert source(named) == str(ROOT / "site/alertmanager")
+    ignored = ["git", "check-ignore", "--quiet", "site/alertmanager/alertmanager.yml"]
+    assert subprocess.run(ignored, cwd=ROOT, check=False).returncode == 0
+
+
 def test_two_engines_cannot_serve_one_record(everything: Rendered) -> None:
     cpu, gpu = (everything["services"][name] for name in ("cxr-triage", "cxr-triage-gpu"))
 

@@ -107,6 +107,19 @@ def test_neighbour_that_did_not_change_is_silent(site: Site) -> None:
     assert query(site.prometheus, "cxr_drift_ratio{scanner='room-1'} > 1") == []
 
 
+def test_heartbeat_arrives_while_nothing_else_is_wrong(site: Site) -> None:
+    alert = wait_for(lambda: site.receiver.alert("CxrWatchdog"), "the heartbeat")
+
+    assert alert["labels"] == {"alertname": "CxrWatchdog", "severity": "none"}
+
+
+def test_notification_that_does_not_arrive_is_an_alert(site: Site) -> None:
+    """Nobody listens on the port of the drill yet, so that one of the two webhooks fails."""
+    alert = wait_for(lambda: site.receiver.alert("CxrNotificationsFailing"), "the alert")
+
+    assert alert["labels"]["integration"] == "webhook"
+
+
 def test_new_software_is_counted(site: Site) -> None:
     changes = "cxr_scanner_device_changes_total{scanner='room-2', part='software'} == 1"
 

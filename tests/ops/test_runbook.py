@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from service.record import load_or_create_key, open_reader
 from tests.support.apps import Service, running_service
 from tests.support.databases import POSTGRESQL, empty_database
+from tests.support.monitoring import missing_programs, receiving, running_alertmanager, wait_for
 from tests.support.old_logs import write_old_log
 from tests.support.postgresql import missing_server
 from tests.support.programs import needs
@@ -32,6 +33,7 @@ class Site:
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
         self.log = folder / "site/shadow.db"
+        self.told = ""
         (folder / "backups").mkdir(exist_ok=True)
         self.variables = {
             "CXR_RECORD__URL": f"sqlite:///{self.log}",
@@ -47,6 +49,7 @@ class Site:
         """Run one block of commands and return the heads that they told, each once."""
         done = run_block(commands_of(heading)[block], self.variables, self.folder)
         assert done.returncode == 0, done.stdout + done.stderr
+        self.told = done.stdout
         return list(dict.fromkeys(HEAD.findall(done.stderr + done.stdout)))
 
     def move_away(self) -> None:
@@ -137,6 +140,26 @@ def test_service_is_stopped_and_nothing_that_was_answered_is_lost(
     assert running.process.wait(timeout=60) == 0
     assert rows[-1].entry.id == answer.json()["id"]
     assert heads[0].startswith(f"{len(rows)} rows hold")
+
+
+def test_room_on_the_disk_is_told_and_what_takes_it(running: Service, site: Site) -> None:
+    site.variables |= {"DATA": str(site.log.parent), "METRICS_KEY": "access is off here"}
+
+    site.run("Make room on a disk")
+
+    assert 'cxr_filesystem_avail_bytes{folder="record"}' in site.told
+    assert str(site.log.parent) in site.told
+
+
+@needs(", ".join(missing_programs()) or None)
+def test_trial_of_the_notifications_arrives(site: Site) -> None:
+    with receiving() as receiver, running_alertmanager(site.folder, receiver.url) as address:
+        site.variables["ALERTMANAGER_URL"] = f"http://{address}"
+
+        site.run("Try the notifications")
+
+        alert = wait_for(lambda: receiver.alert("CxrTrial"), "the trial")
+    assert alert["labels"]["severity"] == "critical"
 
 
 def test_backup_before_an_upgrade_is_taken_while_the_service_runs(

@@ -77,12 +77,11 @@ def receiving() -> Iterator[Receiver]:
 
 @contextmanager
 def running_alertmanager(folder: Path, *webhooks: str) -> Iterator[str]:
-    """With the shipped routes; only waits and addresses are the test's. Yields its address."""
+    """With the shipped routes; waits and addresses alone are the test's. Yields its address."""
     config = yaml.safe_load((DEPLOY / "alertmanager/alertmanager.yml").read_text("utf-8"))
     config["route"] |= {"group_wait": "0s", "group_interval": "1s"}
     for receiver in config["receivers"]:
-        shipped = receiver["webhook_configs"][0]
-        receiver["webhook_configs"] = [{**shipped, "url": webhook} for webhook in webhooks]
+        receiver["webhook_configs"] = [{"url": webhook} for webhook in webhooks]
     path = folder / "alertmanager.yml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     address = f"127.0.0.1:{free_port()}"
@@ -103,7 +102,11 @@ def running_prometheus(folder: Path, service: str, alertmanager: str) -> Iterato
     config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
     address = f"127.0.0.1:{free_port()}"
-    targets = {"cxr-triage": service.removeprefix("http://"), "prometheus": address}
+    targets = {
+        "cxr-triage": service.removeprefix("http://"),
+        "prometheus": address,
+        "alertmanager": alertmanager,
+    }
     for job in config["scrape_configs"]:
         job["static_configs"][0]["targets"] = [targets[job["job_name"]]]
         if "authorization" in job:
