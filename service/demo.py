@@ -113,7 +113,8 @@ def show(console: Console, at: Address, folder: Path) -> bool:
     if overlay.is_success:
         picture = folder / f"attention_{overlay.headers['X-Finding']}.png"
         picture.write_bytes(overlay.content)
-        console.print(f"attention overlay  {picture} (gone when the demo ends)", soft_wrap=True)
+        told = f"attention overlay  {picture} (gone when the demo ends)"
+        console.print(told, soft_wrap=True, markup=False, emoji=False)
     _say_next(console, at, films[0])
     return is_good
 
@@ -183,4 +184,4 @@ def _say_next(console: Console, at: Address, film: Film) -> None:
         f"attention map      curl -F file=@{film.path} -o attention.png {at.url}/explain",
         f"metrics            {at.url}/metrics",
     ):
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from service import offline
 from service.core.artifact import load_current
@@ -145,12 +145,13 @@ def _print(console: Console, lines: list[ScannerStatus]) -> None:
     for line in lines:
         colour = "red" if line.drifts else "green"
         table.add_row(
-            line.scanner, str(line.images), f"[{colour}]{line.ratio:.2f}[/{colour}]", line.scalar,
-            line.since[:16].replace("T", " "), line.kind,
+            Text(line.scanner), str(line.images), Text(f"{line.ratio:.2f}", style=colour),
+            line.scalar, line.since[:16].replace("T", " "), line.kind,
         )  # fmt: skip
     console.print(table)
     for line in lines:
         if line.drifts:
             told = ", ".join(f"{name} {change:+.2f}" for name, change in line.sensitivity.items())
             forecast = f" Forecast of the sensitivity: {told}." if told else ""
-            console.print(f"{escape(line.scanner)}: {line.cause or 'no cause is known'}.{forecast}")
+            words = f"{line.scanner}: {line.cause or 'no cause is known'}.{forecast}"
+            console.print(words, markup=False, emoji=False)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from service import signature
 from service.core import store as model_store
@@ -39,8 +39,8 @@ def list_models(context: typer.Context) -> None:
         table.add_column(heading, no_wrap=heading != "digest")
     for version in model_store.list_versions(context.obj.store):
         table.add_row(
-            version.reference, " ".join(version.roles) or "-", version.audit or "-",
-            version.created[:10] or "-", escape(version.fault or version.digest[:19]),
+            Text(version.reference), " ".join(version.roles) or "-", version.audit or "-",
+            version.created[:10] or "-", Text(version.fault or version.digest[:19]),
         )  # fmt: skip
     Console().print(table)
 

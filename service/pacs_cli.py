@@ -49,7 +49,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         table = Table("what", "")
         for name, value in facts.items():
             table.add_row(name.replace("_", " "), "-" if value is None else str(value))
-        Console().print(table)
+        _print(table)
     raise typer.Exit(DEAD_LETTERS_EXIT if depth.dead else 0)
 
 
@@ -66,7 +66,7 @@ def dead_letters(context: typer.Context, as_json: AsJson = False) -> None:
             typer.echo(json.dumps({"instance": letter.instance, **facts}))
         table.add_row(letter.instance, letter.code, str(letter.tries), when)
     if not as_json:
-        Console().print(table)
+        _print(table)
     raise typer.Exit(DEAD_LETTERS_EXIT if letters else 0)
 
 
@@ -83,6 +83,11 @@ def retry(
         revived = queue.retry(None if is_all else frozenset(instances or ()))
     typer.echo(f"{revived} waiting again")
     raise typer.Exit(0 if is_all or revived == len(set(instances or ())) else 1)
+
+
+def _print(table: Table) -> None:
+    """What stands in square brackets or between colons is the PACS's word, and shown as it is."""
+    Console(markup=False, emoji=False).print(table)
 
 
 @contextmanager

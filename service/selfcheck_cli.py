@@ -102,7 +102,7 @@ def report(results: Iterable[Result], *, as_json: bool) -> None:
     for result in found:
         verdict = f"[{COLOURS[result.verdict]}]{result.verdict.replace('_', ' ')}[/]"
         table.add_row(result.name, verdict, escape(result.detail), f"{result.seconds:.1f}")
-    console = Console()
+    console = Console(emoji=False)
     console.print(table)
     counts = {verdict: sum(r.verdict is verdict for r in found) for verdict in Verdict}
     told = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in counts.items())

@@ -84,7 +84,7 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
 def _refuse(reasons: Mapping[str, str]) -> NoReturn:
     for name, reason in reasons.items():
         line = f"[red]{escape(name)}[/red] {escape(reason)}"
-        Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+        Console(stderr=True, emoji=False).print(line, soft_wrap=True, highlight=False)
     sys.exit(REFUSED_EXIT)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 
 from service.core.findings import FINDINGS, Finding
 
@@ -36,7 +37,7 @@ def table_of(lines: Sequence[Line]) -> Table:
         table.add_column(heading, no_wrap=True)
     for line in lines:
         table.add_row(
-            line.file,
+            Text(line.file),  # a name with square brackets is no markup
             line.file_format,
             line.status,
             *_probabilities(line.probabilities),

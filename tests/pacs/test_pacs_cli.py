@@ -52,6 +52,18 @@ def test_dead_letters_are_named_and_told_to_scripts(queue: Queue) -> None:
     assert (listed.exit_code, status.exit_code) == (3, 3)
 
 
+def test_letter_is_shown_as_it_is_named(queue: Queue) -> None:
+    queue.notice("[red]x[/red]:x:")
+    item = queue.next_due([]).item
+    assert item is not None
+    queue.give_up(item, "PACS_[bold]FAILED")
+
+    listed = CliRunner().invoke(app, ["pacs", "dead-letters"]).stdout
+
+    assert "[red]x[/red]:x:" in listed
+    assert "PACS_[bold]FAILED" in listed
+
+
 def test_chosen_letter_waits_again(queue: Queue) -> None:
     give_up(queue, 1)
     give_up(queue, 2)

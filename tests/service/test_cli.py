@@ -86,6 +86,27 @@ def test_table_names_every_finding(runner: CliRunner, films: Path) -> None:
     assert "Not a medical device" in result.stdout
 
 
+def test_file_with_square_brackets_is_named_as_it_is(
+    runner: CliRunner, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (films / "a.png").rename(films / "[i]:x:.png")
+    monkeypatch.chdir(films)
+
+    result = runner.invoke(app, ["predict", "."])
+
+    assert "[i]:x:.png" in result.stdout
+
+
+def test_version_with_square_brackets_is_named_as_it_is(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = build_tiny_artifact(tmp_path / "store")
+    (store / "tiny").rename(store / "tiny[red]:x:")
+    monkeypatch.setenv("CXR_MODEL__STORE", str(store))
+
+    assert "tiny[red]:x:/0.0.1" in runner.invoke(app, ["model", "list"]).stdout
+
+
 def test_model_is_verified_to_its_golden_scores(runner: CliRunner) -> None:
     result = runner.invoke(app, ["model", "verify"])
 

@@ -76,6 +76,14 @@ def test_table_loses_no_word_on_a_narrow_terminal(
     assert "Forecast of the sensitivity: pneumonia -" in " ".join(told.split())
 
 
+def test_name_with_square_brackets_is_shown_as_it_is(site: Path) -> None:
+    watch(site, "room[red]2:x:", 30, "invert")
+
+    told = CliRunner().invoke(app, ["drift", "status"]).stdout
+
+    assert told.count("room[red]2:x:") == 2  # in the table, and beside the cause
+
+
 def test_quiet_scanner_ends_well(site: Path) -> None:
     watch(site, "room-1", 20, "gain:1")
 
