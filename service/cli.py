@@ -1,6 +1,7 @@
 """`cxr-triage serve | demo | predict | model ... | shadow ...`."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -28,7 +29,7 @@ from service.app import create_app
 from service.banner import banner_of
 from service.core.artifact import load_current
 from service.cores import count_cores
-from service.environment import read_settings
+from service.environment import read_settings, refuse_changed, refuse_unknown
 from service.logs import set_up_logs
 from service.record import Mode
 from service.serve_cli import Host, Port, open_command_line, run, serve, with_options
@@ -151,6 +152,18 @@ def init(folder: Annotated[Path, typer.Argument(help="One folder below it per pr
     """Make the secrets that a new site needs; what is there stays as it is."""
     made = make_missing_secrets(folder)
     typer.echo("made " + ", ".join(made) if made else "nothing is missing")
+
+
+@app.command(name="settings")
+def check_settings(
+    besides: Annotated[list[str] | None, typer.Option(help="Name that others read.")] = None,
+    fixed: Annotated[
+        list[str] | None, typer.Option(help="NAME or NAME=VALUE that may not be changed.")
+    ] = None,
+) -> None:
+    """Refuse misspelt variables of the environment; values are not judged, and none is shown."""
+    refuse_unknown(set(os.environ) - set(besides or ()))
+    refuse_changed(os.environ, fixed or ())
 
 
 def _score_with_progress(settings: Settings, found: Sequence[Path]) -> list[offline.FileResult]:

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
@@ -12,6 +12,10 @@ from service.settings import DELIMITER, PREFIX, Settings
 
 class UnknownSetting(ValueError):
     """An environment variable with our prefix that no setting reads."""
+
+
+class SettingFixed(ValueError):
+    """A variable that would have no effect: the installation sets it."""
 
 
 class SettingsInvalid(ValueError):
@@ -32,10 +36,7 @@ def read_settings() -> Settings:
     SettingsInvalid
         Values are out of their bounds.
     """
-    known = [name for name, _ in describe_settings()]
-    for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise UnknownSetting(_unknown(name, known))
+    refuse_unknown(os.environ)
     try:
         return Settings()
     except ValidationError as error:
@@ -43,6 +44,40 @@ def read_settings() -> Settings:
         raise SettingsInvalid({f"{PREFIX}{at}".upper(): why for at, why in told}) from None
     except SettingsError as error:
         raise SettingsInvalid({"SETTINGS": f"{error}; expected JSON"}) from None
+
+
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Look at names alone, so that whoever calls it needs no value.
+
+    Raises
+    ------
+    UnknownSetting
+        Some have our prefix, and no setting reads them.
+    """
+    known = [name for name, _ in describe_settings()]
+    ours = (name for name in names if name.upper().startswith(PREFIX))
+    unknown = [_unknown(name, known) for name in ours if name.upper() not in known]
+    if unknown:
+        raise UnknownSetting("; ".join(unknown))
+
+
+def refuse_changed(environment: Mapping[str, str], fixed: Iterable[str]) -> None:
+    """Hold what an installation decides, where a site's file would be ignored without a word.
+
+    Parameters
+    ----------
+    fixed
+        `NAME=VALUE` may be unset or have that value; a `NAME` alone may only be unset or empty.
+
+    Raises
+    ------
+    SettingFixed
+        One has another value.
+    """
+    decided = dict(entry.partition("=")[::2] for entry in fixed)
+    changed = [name for name, value in decided.items() if environment.get(name, value) != value]
+    if changed:
+        raise SettingFixed(f"{', '.join(changed)}: decided by the installation, not by its .env")
 
 
 def faults_of(error: ValidationError) -> dict[str, str]:

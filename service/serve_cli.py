@@ -18,7 +18,13 @@ from service.answers import NOTICE
 from service.app import create_app
 from service.banner import banner_of
 from service.core.errors import CxrError
-from service.environment import SettingsInvalid, UnknownSetting, faults_of, read_settings
+from service.environment import (
+    SettingFixed,
+    SettingsInvalid,
+    UnknownSetting,
+    faults_of,
+    read_settings,
+)
 from service.logs import set_up_logs
 from service.record import Mode
 from service.server import build_server
@@ -70,8 +76,12 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
     """Run a command line; a mistake of the operator is one line, not a stack trace."""
     try:
         command(obj=head_start)
-    except (CxrError, UnknownSetting) as error:
-        _refuse({getattr(error, "code", "UNKNOWN_SETTING"): str(error)})
+    except CxrError as error:
+        _refuse({error.code: str(error)})
+    except UnknownSetting as error:
+        _refuse({"UNKNOWN_SETTING": str(error)})
+    except SettingFixed as error:
+        _refuse({"SETTING_FIXED": str(error)})
     except SettingsInvalid as error:
         _refuse(error.reasons)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:

@@ -11,7 +11,7 @@ import pytest
 from service import __version__
 from tests.support.compose import PROFILES, ROOT, Rendered, program, render
 
-ONE_SHOT = {"init", "keys"}
+ONE_SHOT = {"init", "keys", "settings"}
 PUBLISHED = {"proxy", "grafana", "orthanc"}
 OUR_IMAGE = f"cxr-triage:{__version__}"
 PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?[a-z0-9.-]*")
@@ -34,7 +34,7 @@ def default() -> Rendered:
 
 @pytest.fixture(params=[
     "init", "cxr-triage", "cxr-triage-gpu", "keys", "proxy", "prometheus", "alertmanager",
-    "grafana", "postgres", "orthanc",
+    "grafana", "postgres", "orthanc", "settings",
 ])  # fmt: skip
 def name(request: pytest.FixtureRequest) -> str:
     """Of each container in turn."""
@@ -50,13 +50,13 @@ def container(name: str, everything: Rendered) -> Container:
 def test_every_container_is_looked_at(everything: Rendered) -> None:
     assert set(everything["services"]) == {
         "init", "cxr-triage", "cxr-triage-gpu", "keys", "proxy", "prometheus", "alertmanager",
-        "grafana", "postgres", "orthanc",
+        "grafana", "postgres", "orthanc", "settings",
     }  # fmt: skip
 
 
 def test_default_is_the_service_and_what_watches_it(default: Rendered) -> None:
     assert set(default["services"]) == {
-        "init", "cxr-triage", "proxy", "prometheus", "alertmanager", "grafana",
+        "init", "settings", "cxr-triage", "proxy", "prometheus", "alertmanager", "grafana",
     }  # fmt: skip
 
 

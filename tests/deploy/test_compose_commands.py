@@ -17,7 +17,7 @@ INLINE = re.compile(r"`(docker compose [^`]+)`")
 LINE = re.compile(r"(docker compose [^`|<>]+)")
 WITH_VALUE = {"-e", "--env", "--profile", "--env-file", "-v", "--volume", "--user"}
 OF_SERVICES = {"exec", "run", "stop", "start", "restart", "rm", "up", "logs", "cp"}
-ONE_SHOT = {"init", "keys"}
+ONE_SHOT = {"init", "keys", "settings"}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from service import __version__
 from service.environment import describe_settings
 from service.settings import Settings
 from tests.support.compose import (
+    OF_COMPOSE,
+    OF_THE_IMAGE,
     ROOT,
     program,
     render,
@@ -21,15 +23,6 @@ from tests.support.compose import (
 )
 
 SETTINGS = {name for name, _ in describe_settings()}
-OF_THE_IMAGE = {
-    "CXR_MODEL__STORE", "CXR_MODEL__CACHE_DIR", "CXR_SERVER__HOST", "CXR_SERVER__PORT",
-}  # fmt: skip
-"""The container has one model store and one port; a site changes neither."""
-OF_COMPOSE = {
-    "CXR_ACCESS__KEYS_FILE", "CXR_ACCESS__MODE", "CXR_ACCESS__TRUSTED_PROXIES",
-    "CXR_PACS__QUEUE_FILE", "CXR_RECORD__PASSWORD_FILE", "CXR_RECORD__SITE_KEY_FILE",
-}  # fmt: skip
-"""Places of volumes, and what the networks of the file decide."""
 OF_COMPOSE_ITSELF = {"COMPOSE_PROFILES"}
 OF_TRAINING = {"DATA_DIR", "MODELS_DIR"}
 NO_SETTING = {"CXR_TRIAGE_VERSION"}

@@ -12,6 +12,15 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ("postgres", "orthanc", "gpu", "tools")
+OF_THE_IMAGE = {
+    "CXR_MODEL__STORE", "CXR_MODEL__CACHE_DIR", "CXR_SERVER__HOST", "CXR_SERVER__PORT",
+}  # fmt: skip
+"""The container has one model store and one port; a site changes neither."""
+OF_COMPOSE = {
+    "CXR_ACCESS__KEYS_FILE", "CXR_ACCESS__MODE", "CXR_ACCESS__TRUSTED_PROXIES",
+    "CXR_PACS__QUEUE_FILE", "CXR_RECORD__PASSWORD_FILE", "CXR_RECORD__SITE_KEY_FILE",
+}  # fmt: skip
+"""Places of volumes, and what the networks of the file decide."""
 VARIABLE = re.compile(r"\$\{([A-Z][A-Z_0-9]*)")
 
 Rendered = dict[str, Any]  # parsed YAML of somebody else's schema
@@ -24,14 +33,27 @@ def program(name: str) -> str:
     return path
 
 
-def render(*profiles: str, env_file: Path | None = None, **variables: str) -> Rendered:
+def render(
+    *profiles: str, env_file: Path | None = None, folder: Path = ROOT, **variables: str
+) -> Rendered:
     """What `docker compose config` prints, for a site that says nothing but this.
 
-    The program of the package ends with 0 whatever happens, so that a fault is told by its output.
+    `folder` is the site's own, whose `.env` is read if no `env_file` is named. The program of the
+    package ends with 0 whatever happens, so that a fault is told by its output.
     """
+    has_its_own = env_file is None and folder != ROOT
+    named = [] if has_its_own else ["--env-file", str(env_file or os.devnull)]
     done = subprocess.run(
-        [program("docker-compose"), "--env-file", str(env_file or os.devnull), "config"],
-        cwd=ROOT,
+        [
+            program("docker-compose"),
+            "--file",
+            str(ROOT / "docker-compose.yml"),
+            "--project-directory",
+            str(folder),
+            *named,
+            "config",
+        ],
+        cwd=folder,
         env={"PATH": os.environ["PATH"], "COMPOSE_PROFILES": ",".join(profiles)} | variables,
         capture_output=True,
         text=True,

@@ -1,0 +1,97 @@
+"""A mistake in .env keeps the containers from starting, and what stands there goes nowhere else."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.compose import (
+    OF_COMPOSE,
+    OF_THE_IMAGE,
+    PROFILES,
+    ROOT,
+    Rendered,
+    render,
+    uncommented_example,
+)
+
+SECRET = "hunter2"
+IMAGE = dict(re.findall(r"(CXR_\w+)=(\S+)", (ROOT / "Dockerfile").read_text("utf-8")))
+
+
+def site_with(folder: Path, *lines: str) -> Rendered:
+    """All containers of a site whose .env has these lines."""
+    (folder / ".env").write_text("\n".join([*lines, ""]), "utf-8")
+    containers: Rendered = render(*PROFILES, folder=folder)["services"]
+    return containers
+
+
+def start(containers: Rendered) -> subprocess.CompletedProcess[str]:
+    """Run what the container `settings` runs, in the environment that it has."""
+    settings = containers["settings"]
+    given = {name: value or "" for name, value in settings.get("environment", {}).items()}
+    return subprocess.run(
+        [sys.executable, "-m", "service", *settings["command"]],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **IMAGE, **given},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_misspelt_variable_is_refused_by_name_alone(tmp_path: Path) -> None:
+    containers = site_with(tmp_path, f"CXR_INTAKE__MAX_REQUEST={SECRET}", "CXR_LOG_LEVEL=info")
+
+    done = start(containers)
+
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 2
+    assert "UNKNOWN_SETTING CXR_INTAKE__MAX_REQUEST is not a setting" in told
+    assert "did you mean CXR_INTAKE__MAX_REQUESTS?" in told
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(OF_COMPOSE | OF_THE_IMAGE))
+def test_variable_without_effect_is_refused_by_name_alone(tmp_path: Path, name: str) -> None:
+    done = start(site_with(tmp_path, f"{name}={SECRET}"))
+
+    assert done.returncode == 2
+    assert f"SETTING_FIXED {name}: decided by the installation" in " ".join(done.stderr.split())
+    assert SECRET not in done.stderr
+
+
+def test_all_that_the_example_shows_is_accepted(tmp_path: Path) -> None:
+    lines = uncommented_example(tmp_path / "example").read_text("utf-8").splitlines()
+
+    done = start(site_with(tmp_path, *lines))
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_site_without_the_file_starts(tmp_path: Path) -> None:
+    containers = render(folder=tmp_path)["services"]
+
+    assert (start(containers).returncode, start(containers).stderr) == (0, "")
+
+
+def test_nothing_starts_before_the_names_are_known(tmp_path: Path) -> None:
+    containers = site_with(tmp_path)
+
+    def waits_for(name: str) -> set[str]:
+        needed = containers[name].get("depends_on", {})
+        return set(needed) | {n for first in needed for n in waits_for(first)}
+
+    done = "service_completed_successfully"
+    assert all("settings" in waits_for(name) for name in containers if name != "settings")
+    assert containers["init"]["depends_on"]["settings"]["condition"] == done
+
+
+def test_file_is_seen_by_one_container_that_can_tell_nobody(tmp_path: Path) -> None:
+    containers = site_with(tmp_path, f"SITE_OWN={SECRET}")
+
+    seen = {name for name, container in containers.items() if SECRET in str(container)}
+
+    assert seen == {"settings"}
+    assert containers["settings"]["network_mode"] == "none"
+    assert "volumes" not in containers["settings"]
