@@ -219,6 +219,19 @@ def test_compiled_model_is_kept_and_gives_the_same_scores(
     np.testing.assert_array_equal(cached.forward(batch_nchw)[0], openvino.forward(batch_nchw)[0])
 
 
+def test_cache_folder_that_cannot_be_made_is_a_warning_and_no_refusal(
+    artifact: Artifact, openvino: OpenVinoEngine, batch_nchw: Pixels, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"no folder")
+
+    with capture_logs() as lines:
+        engine = OpenVinoEngine(artifact, cache_dir=tmp_path / "file/cache")
+
+    (warning,) = (line for line in lines if line["event"] == "engine.cache_unavailable")
+    assert (warning["log_level"], warning["error"]) == ("warning", "NotADirectoryError")
+    np.testing.assert_array_equal(engine.forward(batch_nchw)[0], openvino.forward(batch_nchw)[0])
+
+
 def test_damaged_cache_changes_no_score(
     artifact: Artifact, openvino: OpenVinoEngine, batch_nchw: Pixels, tmp_path: Path
 ) -> None:
