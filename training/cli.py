@@ -2,36 +2,39 @@
 
 import json
 import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated
 from urllib.error import URLError
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from service.core.artifact import Manifest
 from service.core.errors import CxrError
 from training import cli_fit, cli_release
+from training.checkpoint import RunDamaged
 from training.cli_options import app
+from training.config import ConfigInvalid
 from training.data.dataset import StudyUnreadable
+from training.data.sources import SourcesInvalid
 from training.data.splits import SplitLeak
 from training.data.studies import NoStudies
 from training.distributed import TeamMismatch, leave_team
 from training.drift.reference import TooFewImages
 from training.fit import RunDiverged, RunMismatch
+from training.manifest import TimeInvalid
 from training.measures.results import RunIncomplete
 from training.onnx_export import OnnxDiffers
 from training.ood.fitting import DetectorRefused
 from training.pretrained import PretrainedMissing
 from training.release import ReleaseRefused
+from training.soup import NoSuchMember
 
 EXPECTED = (
-    CxrError, DetectorRefused, NoStudies, OnnxDiffers, OSError, PretrainedMissing, ReleaseRefused,
-    RunDiverged, RunIncomplete, RunMismatch, SplitLeak, StudyUnreadable, TeamMismatch,
-    TooFewImages, tomllib.TOMLDecodeError, ValidationError,
+    ConfigInvalid, CxrError, DetectorRefused, NoStudies, NoSuchMember, OnnxDiffers, OSError,
+    PretrainedMissing, ReleaseRefused, RunDamaged, RunDiverged, RunIncomplete, RunMismatch,
+    SourcesInvalid, SplitLeak, StudyUnreadable, TeamMismatch, TimeInvalid, TooFewImages,
 )  # fmt: skip
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 COMMANDS = (cli_fit, cli_release)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from training.acts.steps import Workplace
-from training.config import Places, RunConfig, read_config
+from training.config import RunConfig, read_config, read_places
 from training.distributed import join_team
 
 REPORT_COLUMNS = 140
@@ -88,7 +88,7 @@ def workplace(
     """Where the run is and its data are, and how many threads work on it."""
     if chosen := threads or (config.threads if config else 0):
         torch.set_num_threads(chosen)
-    places = Places()
+    places = read_places()
     name = run or (config.name if config else None)
     if name is None:
         raise typer.BadParameter("which run? pass --run or --config")

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core.network import Architecture
@@ -124,12 +124,47 @@ class Places(BaseSettings):
     models_dir: Path = Path("runs")
 
 
+class ConfigInvalid(ValueError):
+    """A configuration cannot be read; names the file, and the key where one is at fault."""
+
+
 def read_config(path: Path) -> RunConfig:
     """Read a run's TOML.
 
     Raises
     ------
-    pydantic.ValidationError
-        Unknown key or value out of bounds.
+    ConfigInvalid
+        No UTF-8, no TOML, an unknown key, or a value out of bounds.
+    OSError
+        It cannot be opened.
     """
-    return RunConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    try:
+        return RunConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise ConfigInvalid(f"{path}: {first_fault(error)}") from error
+    except ValueError as error:
+        raise ConfigInvalid(f"{path}: {error}") from error
+
+
+def read_places() -> Places:
+    """Of the environment or `.env`.
+
+    Raises
+    ------
+    ConfigInvalid
+        `.env` is no UTF-8, or what it says is no path.
+    """
+    try:
+        return Places()
+    except ValidationError as error:
+        raise ConfigInvalid(f"DATA_DIR or MODELS_DIR: {first_fault(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(f".env: {error}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first of its faults as one line, and how many there are besides."""
+    faults = error.errors(include_url=False)
+    place = ".".join(map(str, faults[0]["loc"]))
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{place}: {faults[0]['msg']}{more}" if place else f"{faults[0]['msg']}{more}"

@@ -4,7 +4,6 @@ import importlib.metadata
 import json
 import os
 import subprocess
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from service.core.artifact import (
 from service.core.findings import FINDINGS
 from service.core.ood import OodPoint
 from service.core.scope import IntendedUse
-from training.data.splits import SOURCES
+from training.data.sources import Collection, read_sources
 from training.measures.results import Counts, Evaluation, Tuning
 from training.scoring import Run
 
@@ -39,6 +38,14 @@ DESCRIPTION = (
 )
 EPOCH = "SOURCE_DATE_EPOCH"
 """Environment variable of reproducible-builds.org: seconds that stand for the time of making."""
+
+UNLISTED = Collection(
+    name="", licence="unknown: not listed in training/sources.toml", citation="unknown"
+)
+
+
+class TimeInvalid(ValueError):
+    """`SOURCE_DATE_EPOCH` names no time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +79,18 @@ class Findings:
 
 
 def time_of_making() -> str:
-    """Now, or the time that `SOURCE_DATE_EPOCH` fixes so that a rerun gives the same bytes."""
+    """Now, or the time that `SOURCE_DATE_EPOCH` fixes so that a rerun gives the same bytes.
+
+    Raises
+    ------
+    TimeInvalid
+        The variable holds no number of seconds since 1970.
+    """
     fixed = os.environ.get(EPOCH)
-    moment = datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)
+    try:
+        moment = datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)
+    except (OSError, OverflowError, ValueError) as error:
+        raise TimeInvalid(f"{EPOCH} is {fixed!r}; expected seconds since 1970") from error
     return moment.isoformat(timespec="seconds")
 
 
@@ -112,14 +128,15 @@ def entry_of(body: bytes) -> FileEntry:
 
 def list_sources(images: Counts) -> tuple[DataSource, ...]:
     """Licence and citation of each collection that was trained on."""
-    known = tomllib.loads(SOURCES.read_text(encoding="utf-8"))
-    unknown = {"licence": "unknown: not listed in training/sources.toml", "citation": "unknown"}
-    found = {source: {"name": source, **known.get(source, unknown)} for source in images}
+    known = read_sources()
+    found = {
+        source: known.get(source, UNLISTED.model_copy(update={"name": source})) for source in images
+    }
     return tuple(
         DataSource(
-            name=found[source]["name"],
-            licence=found[source]["licence"],
-            citation=found[source]["citation"],
+            name=found[source].name,
+            licence=found[source].licence,
+            citation=found[source].citation,
             images=sum(counts.values()),
         )
         for source, counts in images.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import nn
 
 from service.core.findings import FINDINGS
@@ -17,8 +18,8 @@ from service.core.inference import Forward, Outputs, Recipe, Scalars, calibrate,
 from service.core.network import TriageNetwork, build_network
 from service.core.radiograph import Pixels
 from service.core.tta import average_logits
-from training.checkpoint import WEIGHTS, load_weights
-from training.config import RunConfig
+from training.checkpoint import WEIGHTS, RunDamaged, load_weights
+from training.config import RunConfig, first_fault
 from training.data.dataset import Dataset
 from training.data.studies import Study
 from training.measures.results import CONFIG, RunIncomplete, file_digest
@@ -69,8 +70,8 @@ def load_run(folder: Path, config: RunConfig | None = None) -> Run:
     Raises
     ------
     RunIncomplete
-        No weights, no configuration, another one than it was trained with, or weights of
-        another architecture.
+        No weights, no configuration, another one than it was trained with, weights of another
+        architecture, or a file that is damaged.
     """
     weights = folder / WEIGHTS
     if not weights.is_file():
@@ -79,6 +80,8 @@ def load_run(folder: Path, config: RunConfig | None = None) -> Run:
     network = build_network(config.architecture, findings=len(FINDINGS))
     try:
         load_weights(folder, network)
+    except RunDamaged as error:
+        raise RunIncomplete(str(error)) from error
     except (ValueError, RuntimeError) as error:
         raise RunIncomplete(f"{weights} does not fit a {config.architecture} network") from error
     return Run(folder, config, file_digest(weights), network.eval())
@@ -100,7 +103,11 @@ def _read_saved_config(folder: Path) -> RunConfig:
     path = folder / CONFIG
     if not path.is_file():
         raise RunIncomplete(f"{path} is not there: pass the run's --config")
-    return RunConfig.model_validate_json(path.read_bytes())
+    try:
+        return RunConfig.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        fault = first_fault(error)
+        raise RunIncomplete(f"{path} is not what `cxr-train fit` writes: {fault}") from error
 
 
 def torch_forward(network: nn.Module) -> Forward:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
-from safetensors.torch import load_file
 from torch import Tensor
 
 from service.core.findings import FINDINGS
 from service.core.network import build_network
-from training.checkpoint import WEIGHTS, load_weights, save_weights, write_atomically
+from training.checkpoint import load_weights, read_weights, save_weights, write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.distributed import Team, join_team
@@ -29,6 +28,10 @@ class Members:
 
     runs: dict[int, float]
     mean: float
+
+
+class NoSuchMember(ValueError):
+    """A run has no member of the seed that is asked for."""
 
 
 def fit_members(
@@ -52,28 +55,43 @@ def fit_members(
 
     Raises
     ------
-    ValueError
-        No member has the seed `only`.
+    NoSuchMember
+        None has the seed `only`.
     RunMismatch
         A folder belongs to a run of another configuration.
+    training.checkpoint.RunDamaged
+        A checkpoint or the weights of a member cannot be read.
     """
+    check_member(config, only)
     if config.members == 1:
         fit(config, train=train, val=val, folder=folder, on_epoch=on_epoch, on_step=on_step)
         return None
     chosen = [single for single in list_members(config) if only in (None, single.seed)]
-    if not chosen:
-        raise ValueError(f"no member has the seed {only}")
     folders = [folder / f"seed-{single.seed}" for single in chosen]
     for single, place in zip(chosen, folders, strict=True):
         fit(single, train=train, val=val, folder=place, on_epoch=on_epoch, on_step=on_step)
     team = join_team()
     if only is not None or not team.is_leader:
         return None
-    save_weights(folder, mean_of([load_file(member / WEIGHTS) for member in folders]))
+    save_weights(folder, mean_of([read_weights(member) for member in folders]))
     write_atomically(folder / CONFIG, config.model_dump_json(indent=2).encode())
     members = _measure(config, [*folders, folder], val, team)
     write_atomically(folder / MEMBERS, dump_record(members))
     return members
+
+
+def check_member(config: RunConfig, only: int | None) -> None:
+    """Refuse a seed that no member has, before anything is read.
+
+    Raises
+    ------
+    NoSuchMember
+        Names the seeds that there are.
+    """
+    seeds = [single.seed for single in list_members(config)]
+    if only is not None and only not in seeds:
+        there = ", ".join(map(str, seeds))
+        raise NoSuchMember(f"no member has the seed {only}; {config.name} has {there}")
 
 
 def list_members(config: RunConfig) -> tuple[RunConfig, ...]:

@@ -23,7 +23,7 @@ from training.audit.attention_share import (
 )
 from training.audit.hiding import HIDDEN, ONLY, WHOLE, judge_covering, judge_hiding
 from training.audit.results import AuditTest, Terms, Trial, overall
-from training.audit.scores import Seen, kept_share, log_odds
+from training.audit.scores import Seen, kept_share, log_odds, say_share
 from training.audit.shortcuts import adjusted_area, judge_baseline, judge_strata
 from training.audit.verdict import CORNERS, Exhibits, choose_images, gather, judge
 from training.data.dataset import Dataset
@@ -210,6 +210,31 @@ def test_adjusting_takes_what_the_view_alone_gives() -> None:
 def test_kept_share_is_of_what_lies_above_chance() -> None:
     assert kept_share(0.9, 0.7) == pytest.approx(0.5)
     assert np.isnan(kept_share(0.5, 0.7))
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (0.931, "93% is left"),
+        (-1.79, "0% is left"),
+        (float("nan"), "the AUC is not above 0.5, so no share of it can be told"),
+    ],
+)
+def test_share_of_an_area_is_a_percentage_or_said_to_be_none(share: float, told: str) -> None:
+    assert say_share(share, "{share} is left") == told
+
+
+def test_objection_is_told_once_and_at_its_gravest() -> None:
+    trial = Trial(Terms("1 one", "?", "."))
+    trial.note("here", "AUC", MetricInterval(value=1, low=1, high=1), 1)
+    for fails in (False, False, True, False):
+        trial.object("it is so", fails=fails, warns=True)
+
+    found = trial.conclude()
+
+    assert found.verdict is AuditVerdict.FAIL
+    assert found.reasons[0] == "it is so"
+    assert len(found.reasons) == 2
 
 
 def test_log_odds_are_against_normal() -> None:

@@ -50,6 +50,7 @@ def test_a_single_source_cannot_be_probed() -> None:
     test = judge_probe(alone, {FEATURES: noise}, draws=DRAWS, seed=1)
 
     assert test.verdict is AuditVerdict.NOT_RUN
+    assert test.reasons == ("all images are of one source: there is no other to tell it from",)
 
 
 def test_a_patient_is_in_one_half_of_the_probe() -> None:

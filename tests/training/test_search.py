@@ -17,7 +17,8 @@ from training.config import DataConfig, RunConfig
 from training.data.dataset import load_dataset, subset
 from training.data.index import index_studies
 from training.data.sampling import source_priors
-from training.data.splits import shared_with, trained_on
+from training.data.sources import shared_with
+from training.data.splits import trained_on, validated_on
 from training.data.studies import NoStudies, Split, Study, select
 from training.search.recipes import FOLD, Fold, Search, left_out_sources, run_fold, summarise
 
@@ -61,6 +62,23 @@ def test_left_out_source_takes_its_patients_in_other_collections_along() -> None
         ("kermany", NORMAL),
     ]
     assert shared_with(["kermany"]) == set()
+
+
+def test_left_out_collection_takes_along_those_whose_patients_it_may_hold() -> None:
+    config = DataConfig(include_optional=True, leave_out=("qatar_kaggle",))
+
+    kept = trained_on(STUDIES, config)
+
+    assert [(s.source, s.finding) for s in kept] == [("nih", PNEUMONIA), ("kermany", NORMAL)]
+
+
+def test_epoch_is_not_chosen_by_what_may_be_of_patients_that_were_left_out() -> None:
+    shared = study("qatar_kaggle", NORMAL, Split.VAL)
+    other = study("kermany", NORMAL, Split.VAL)
+
+    kept = validated_on([*STUDIES, shared, other], DataConfig(leave_out=("nih",)))
+
+    assert kept == (other,)
 
 
 def test_optional_images_are_trained_on_only_when_asked_for() -> None:

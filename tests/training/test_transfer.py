@@ -1,5 +1,6 @@
 """A fold learns nothing from the source that it is measured on, and is trained once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from tests.training.study_folders import tiny_config
 from training.checkpoint import CHECKPOINT
 from training.config import OptimiserConfig, RunConfig
 from training.data.dataset import Dataset, subset
+from training.data.studies import Split, Study
 from training.measures.statistics import Numbers, patient_draws
 from training.scoring import load_run
 from training.search.transfer import (
     Transfer,
     fit_fold,
+    images_without,
     is_complete,
     judge_transfer,
     leave_out_config,
@@ -40,6 +43,10 @@ def pool() -> Dataset:
 
 def part_of(pool: Dataset, source: str) -> Dataset:
     return subset(pool, [study for study in pool.studies if study.source == source])
+
+
+def part_studies(source: str) -> tuple[Study, ...]:
+    return tuple(study for study in STUDIES if study.source == source)
 
 
 def transfers_of(internal: Numbers, external: Numbers) -> tuple[Transfer, ...]:
@@ -115,6 +122,35 @@ def test_the_fall_is_internal_less_external_on_the_same_images() -> None:
     assert found.positives == found.negatives == 12
     assert found.fall.value == pytest.approx(found.internal.value - found.external.value)
     assert found.fall.low <= found.fall.value <= found.fall.high
+
+
+def test_a_source_alone_cannot_be_left_out_and_the_test_says_so() -> None:
+    test = judge_transfer((), alone=["east"])
+
+    assert images_without(part_studies("east"), leave_out_config(CONFIG, "east")) is None
+    assert test.verdict is AuditVerdict.NOT_RUN
+    assert "no source could be left out: without east" in test.reasons[0]
+
+
+def test_a_source_that_cannot_be_left_out_beside_one_that_can_warns() -> None:
+    test = judge_transfer(transfers_of(scores_of(1.0), scores_of(1.0)), alone=["west"])
+
+    assert test.verdict is AuditVerdict.WARN
+    assert "not left out: without west" in test.reasons[0]
+
+
+def test_a_fold_needs_images_to_learn_from_and_to_choose_the_epoch_by() -> None:
+    trained = tuple(replace(study, split=Split.TRAIN) for study in STUDIES)
+    fold = leave_out_config(CONFIG, "east")
+
+    assert images_without(trained, fold) is None
+    kept = images_without((*trained, *STUDIES), fold)
+    assert kept is not None
+    assert {study.source for part in kept for study in part} == {"west"}
+
+
+def test_name_of_a_source_may_hold_a_colon() -> None:
+    assert list_transferable(make_studies(12, ("site: a", "site: b"))) == ("site: a", "site: b")
 
 
 def test_folds_that_were_not_trained_are_not_passed() -> None:

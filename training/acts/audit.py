@@ -27,7 +27,7 @@ from training.audit.verdict import (
 from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset
-from training.data.splits import split_digest, trained_on
+from training.data.splits import split_digest
 from training.data.studies import Split, Study, select
 from training.explain import (
     EXPLANATION,
@@ -57,6 +57,7 @@ from training.search.transfer import (
     Transfer,
     fit_fold,
     fold_folder,
+    images_without,
     is_complete,
     judge_transfer,
     leave_out_config,
@@ -171,12 +172,16 @@ def _test_transfer(
     if not options.with_folds:
         return judge_transfer((), skipped=SKIPPED)
     found: list[Transfer] = []
+    alone = []
     for source in list_transferable(select(studies, *SPLITS)):
         config = leave_out_config(run.config, source, options.fold_epochs)
         folder = fold_folder(place.run, source)
-        training = trained_on(studies, config.data)
+        kept = images_without(studies, config)
+        if kept is None:
+            alone.append(source)
+            continue
         if not is_complete(config, folder):
-            _fit_fold(place, config, source, training, studies)
+            _fit_fold(place, config, source, kept)
         outside = tuple(s for s in select(studies, *SPLITS) if s.source == source)
         dataset = read_dataset(place, outside, run.config)
         internal, external = (
@@ -189,21 +194,18 @@ def _test_transfer(
             external.probabilities_nf,
             patient_draws([study.patient_id for study in outside], options.draws, SEED),
             epochs=(config.optimiser.epochs, run.config.optimiser.epochs),
-            training_images=len(training),
+            training_images=len(kept[0]),
         )
-    return judge_transfer(found)
+    return judge_transfer(found, alone=alone)
 
 
 def _fit_fold(
     place: Workplace,
     config: RunConfig,
     source: str,
-    training: tuple[Study, ...],
-    studies: Sequence[Study],
+    kept: tuple[tuple[Study, ...], tuple[Study, ...]],
 ) -> None:
-    train = read_dataset(place, training, config)
-    kept = tuple(s for s in select(studies, Split.VAL) if s.source not in config.data.leave_out)
-    val = read_dataset(place, kept, config)
+    train, val = (read_dataset(place, studies, config) for studies in kept)
     with progress_bar(place.console) as progress:
         bar = progress.add_task(f"training without {source}", total=None)
 

@@ -38,7 +38,7 @@ from training.previous import score_previous
 from training.report.plots import draw_figures
 from training.report.terminal import evaluation_tables, tuning_tables
 from training.scoring import Run, SplitScores, load_run, score_dataset, torch_forward
-from training.soup import fit_members, member_table
+from training.soup import check_member, fit_members, member_table
 from training.tune import tune
 
 
@@ -62,6 +62,7 @@ def list_studies(place: Workplace) -> tuple[Study, ...]:
 
 def run_fit(place: Workplace, config: RunConfig, member: int | None = None) -> None:
     """Train or resume, and note which split it was; of several members all, or one by its seed."""
+    check_member(config, member)
     studies = list_studies(place)
     train = read_dataset(place, trained_on(studies, config.data), config)
     val = read_dataset(place, _needed(studies, Split.VAL), config)
@@ -233,7 +234,7 @@ def _figures(
 
 def _note_split(folder: Path, digest: str) -> None:
     noted = folder / SPLIT
-    if noted.is_file() and noted.read_text().strip() != digest:
+    if noted.is_file() and _read_digest(noted) != digest:
         raise RunIncomplete(f"{folder} was begun on another split of the data: use a new --run")
     write_atomically(noted, f"{digest}\n".encode())
 
@@ -243,8 +244,13 @@ def _check_split(place: Workplace, digest: str) -> None:
     noted = place.run / SPLIT
     if not noted.is_file():
         place.console.print(f"[yellow]no {SPLIT} in the run: cannot prove it was this split")
-    elif noted.read_text().strip() != digest:
+    elif _read_digest(noted) != digest:
         raise RunIncomplete("the data folder holds another split than the run was trained on")
+
+
+def _read_digest(noted: Path) -> str:
+    """What was noted; whatever else the file holds is the digest of no split."""
+    return noted.read_bytes().decode("utf-8", errors="replace").strip()
 
 
 def _check_same_run(run: Run, tuning: Tuning, digest: str) -> None:

@@ -19,6 +19,7 @@ from training.audit.scores import (
     measure_fall,
     measure_mean,
     questions_within,
+    say_share,
 )
 from training.data.studies import Study
 from training.lungs.fields import LungField
@@ -78,14 +79,15 @@ def judge_hiding(
             trial.note(name, f"AUC, {what}", area, int(question.images.sum()))
         hidden = kept_share(areas[WHOLE].value, areas[HIDDEN].value)
         only = kept_share(areas[WHOLE].value, areas[ONLY].value)
+        left = say_share(hidden, "{share} of the AUC above 0.5 is left with the lungs hidden")
         # Comparisons with NaN, where the whole picture tells nothing, are to warn.
         trial.object(
-            f"{name}: {hidden:.0%} of the AUC above 0.5 is left with the lungs hidden",
+            f"{name}: {left}",
             fails=hidden >= HIDDEN_FAILS,
             warns=not hidden < HIDDEN_WARNS,
         )
         trial.object(
-            f"{name}: lungs alone keep {only:.0%} of the AUC above 0.5",
+            f"{name}: {say_share(only, 'lungs alone keep {share} of the AUC above 0.5')}",
             fails=False,
             warns=not only >= ONLY_WARNS,
         )

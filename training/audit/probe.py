@@ -74,6 +74,8 @@ def judge_probe(
         `FEATURES`, `SCORES` and `GREYS` -> (N, any) numbers of each image.
     """
     trial = Trial(PROBE)
+    if len({study.source for study in studies}) < 2:
+        return trial.skip("all images are of one source: there is no other to tell it from")
     groups = {ALL_LABELS: np.ones(len(studies), bool)}
     groups |= {f"within {finding}": is_finding(studies, finding) for finding in FINDINGS}
     for where, inside in groups.items():

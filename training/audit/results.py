@@ -101,7 +101,9 @@ class Trial:
         self._measured.append(Measured(where, what, value, images))
 
     def object(self, text: str, *, fails: bool, warns: bool) -> None:
-        """Keep an objection, at the graver of what holds; nothing where neither does."""
+        """Keep an objection, at the graver of what holds; nothing where neither does, or twice."""
+        if text in self._failures or (text in self._warnings and not fails):
+            return
         if fails:
             self._failures.append(text)
         elif warns:

@@ -93,6 +93,19 @@ def kept_share(before: float, after: float) -> float:
     return (after - CHANCE) / (before - CHANCE) if before > CHANCE else float("nan")
 
 
+def say_share(share: float, words: str) -> str:
+    """Words with the share in its place; below chance none is kept, and of nothing there is none.
+
+    Parameters
+    ----------
+    words
+        With `{share}`, to be read before "the AUC above 0.5".
+    """
+    if not np.isfinite(share):
+        return "the AUC is not above 0.5, so no share of it can be told"
+    return words.format(share=f"{max(share, 0.0):.0%}")
+
+
 def log_odds(probabilities_nf: NDArray[np.floating]) -> NDArray[np.float64]:
     """(N, F - 1) of each abnormal finding against normal."""
     bounded = np.clip(probabilities_nf.astype(np.float64), PROBABILITY_FLOOR, 1)

@@ -10,7 +10,13 @@ from dataclasses import replace
 import numpy as np
 
 from training.audit.results import AuditTest, Terms, Trial
-from training.audit.scores import column_of, kept_share, measure_area, questions_within
+from training.audit.scores import (
+    column_of,
+    kept_share,
+    measure_area,
+    questions_within,
+    say_share,
+)
 from training.data.studies import Study
 from training.measures.discrimination import AGE_BANDS, Question
 from training.measures.results import Discrimination
@@ -51,8 +57,9 @@ def judge_baseline(discrimination: Mapping[str, Discrimination]) -> AuditTest:
         trial.note(name, "AUC, trivial baseline", measured.baseline, images)
         trial.note(name, "difference", measured.difference, images)
         reached = kept_share(measured.network.value, measured.baseline.value)
+        told = say_share(reached, "the baseline reaches {share} of the network's AUC above 0.5")
         trial.object(
-            f"{name}: the baseline reaches {reached:.0%} of the network's AUC above 0.5",
+            f"{name}: {told}",
             fails=not reached < BASELINE_FAILS,
             warns=reached >= BASELINE_WARNS or measured.difference.low <= 0,
         )

@@ -1,16 +1,13 @@
 """Which studies may be trained on, and the proof that no patient crosses a split."""
 
 import hashlib
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
-from pathlib import Path
 
 from training.config import DataConfig
+from training.data.sources import shared_with
 from training.data.studies import NoStudies, Split, Study, select
-
-SOURCES = Path(__file__).parents[1] / "sources.toml"
 
 
 class SplitLeak(ValueError):
@@ -55,27 +52,35 @@ def trained_on(studies: Sequence[Study], config: DataConfig) -> tuple[Study, ...
     if unknown := set(config.leave_out) - known:
         raise NoStudies(f"no source {', '.join(sorted(unknown))}; there are {sorted(known)}")
     splits = (Split.TRAIN, Split.TRAIN_OPTIONAL) if config.include_optional else (Split.TRAIN,)
-    overlaps = shared_with(config.leave_out)
-    chosen = tuple(
+    return _kept(select(studies, *splits), config, *splits)
+
+
+def validated_on(studies: Sequence[Study], config: DataConfig) -> tuple[Study, ...]:
+    """The validation studies that choose the epoch: none of what a configuration leaves out.
+
+    Raises
+    ------
+    NoStudies
+        None.
+    """
+    return _kept(select(studies, Split.VAL), config, Split.VAL)
+
+
+def without_left_out(studies: Sequence[Study], config: DataConfig) -> tuple[Study, ...]:
+    """Those of no source that is left out, nor of a group that may hold patients of one."""
+    shared = shared_with(config.leave_out)
+    return tuple(
         study
-        for study in select(studies, *splits)
-        if study.source not in config.leave_out and (study.source, study.finding) not in overlaps
+        for study in studies
+        if study.source not in config.leave_out and (study.source, study.finding) not in shared
     )
-    if not chosen:
+
+
+def _kept(studies: Sequence[Study], config: DataConfig, *splits: Split) -> tuple[Study, ...]:
+    kept = without_left_out(studies, config)
+    if not kept:
         raise NoStudies(f"the data folder holds no study in {', '.join(splits)}")
-    return chosen
-
-
-def shared_with(left_out: Sequence[str]) -> set[tuple[str, str]]:
-    """(source, finding) groups that may hold patients of the sources to leave out."""
-    sources = tomllib.loads(SOURCES.read_text(encoding="utf-8"))
-    return {
-        (source, finding)
-        for source, told in sources.items()
-        for other, findings in told.get("may_hold", {}).items()
-        if other in left_out
-        for finding in findings
-    }
+    return kept
 
 
 def split_digest(studies: Iterable[Study]) -> str:

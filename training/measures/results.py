@@ -10,7 +10,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from service.core.artifact import Calibration, MetricInterval, OperatingPoint
+from service.core.artifact import Calibration, MetricInterval, OperatingPoint, Purpose
+from service.core.findings import Finding
+from training.config import first_fault
 from training.measures.evidence import Comparison, Evidence, Simulation
 from training.measures.statistics import CalibrationLine, ReliabilityBin
 
@@ -63,6 +65,40 @@ class PointRates:
 
 
 @dataclass(frozen=True, slots=True)
+class PositivesInScope:
+    """The positive patients that an operating point is certified on, by the intended use.
+
+    Attributes
+    ----------
+    missed
+        Of those in scope, whose score lies below the threshold.
+    misses_allowed
+        What would certify the target on those in scope alone; None where they are too few.
+    needed
+        Fewest positives that certify the target, with none missed.
+    is_given
+        Whether the point has a threshold at all.
+    """
+
+    finding: Finding
+    purpose: Purpose
+    target_sensitivity: float
+    in_scope: int
+    outside: int
+    age_unknown: int
+    missed: int
+    misses_allowed: int | None
+    needed: int
+    is_given: bool
+
+    @property
+    def is_certified(self) -> bool:
+        """Whether those in scope alone certify the threshold, or a higher one."""
+        allowed = self.misses_allowed
+        return self.is_given and allowed is not None and self.missed <= allowed
+
+
+@dataclass(frozen=True, slots=True)
 class Tuning:
     """Calibration and operating points of one set of weights, on the validation split."""
 
@@ -79,6 +115,10 @@ class Tuning:
     notes: tuple[str, ...]
     simulations: tuple[Simulation, ...] = ()
     """Does the guarantee of these points hold when their sample is drawn again?"""
+    positives_in_scope: tuple[PositivesInScope, ...] = ()
+    """One a point; none in a tuning of before they were counted."""
+    patients_unproved: dict[str, int] | None = None
+    """Source -> training and validation images whose patient nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +232,8 @@ def load_record(folder: Path, name: str, kind: type[Record], made_by: str) -> Re
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
-        raise RunIncomplete(f"{path} is not what `cxr-train {made_by}` writes: {error}") from error
+        fault = first_fault(error)
+        raise RunIncomplete(f"{path} is not what `cxr-train {made_by}` writes: {fault}") from error
 
 
 def file_digest(path: Path) -> str:

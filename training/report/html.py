@@ -101,7 +101,7 @@ def summary(evaluation: Evaluation) -> tuple[tuple[str, str, str], ...]:
     ]
     for name, found in evaluation.discrimination.items():
         if name.endswith("vs normal"):
-            source, question = name.split(": ")
+            source, _, question = name.rpartition(": ")
             data = f"{source}, {found.positives} against {found.negatives} images"
             cards.append((text_of(found.network), f"AUC, {question}", data))
     if evaluation.evidence is not None:

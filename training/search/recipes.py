@@ -22,7 +22,7 @@ from training.checkpoint import CHECKPOINT, load_weights, write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset, subset
 from training.data.lots import few_of_each
-from training.data.splits import trained_on
+from training.data.splits import trained_on, validated_on
 from training.data.studies import Split, Study, select
 from training.fit import fit
 from training.measures.discrimination import questions
@@ -67,7 +67,7 @@ class Search:
 def left_out_sources(studies: Sequence[Study]) -> tuple[str, ...]:
     """Sources that hold normal and abnormal images in the validation split."""
     asked = questions(select(studies, Split.VAL))
-    return tuple(sorted({name.split(":")[0] for name in asked if ":" in name}))
+    return tuple(sorted({name.rpartition(": ")[0] for name in asked if ":" in name}))
 
 
 def run_fold(
@@ -91,7 +91,7 @@ def run_fold(
         if done.config_digest == config.digest():
             return done
     train = subset(pool, trained_on(pool.studies, data))
-    val = subset(pool, [s for s in select(pool.studies, Split.VAL) if s.source != left_out])
+    val = subset(pool, validated_on(pool.studies, data))
     outside = subset(pool, _sample_source(pool.studies, left_out))
     started = time.perf_counter()
     log = fit(config, train=train, val=val, folder=folder, on_step=on_step)

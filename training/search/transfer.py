@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from service.core.artifact import MetricInterval
 from training.audit.results import AuditTest, Terms, Trial
 from training.audit.scores import column_of, measure_area, measure_fall, questions_within
 from training.checkpoint import CHECKPOINT, WEIGHTS
 from training.config import RunConfig
 from training.data.dataset import Dataset
-from training.data.studies import Study
+from training.data.splits import trained_on, validated_on, without_left_out
+from training.data.studies import NoStudies, Study
 from training.fit import Epoch, fit
 from training.measures.results import CONFIG, LOG
 from training.measures.statistics import Indices, Numbers
@@ -50,7 +53,7 @@ class Transfer:
 
 def list_transferable(studies: Sequence[Study]) -> tuple[str, ...]:
     """Sources whose images can answer a question by themselves."""
-    return tuple(sorted({name.split(":")[0] for name in questions_within(studies)}))
+    return tuple(sorted({name.rpartition(": ")[0] for name in questions_within(studies)}))
 
 
 def leave_out_config(config: RunConfig, source: str, epochs: int | None = None) -> RunConfig:
@@ -60,6 +63,16 @@ def leave_out_config(config: RunConfig, source: str, epochs: int | None = None) 
     if epochs is not None:
         optimiser = optimiser.model_copy(update={"epochs": min(epochs, optimiser.epochs)})
     return config.model_copy(update={"data": data, "optimiser": optimiser, "members": 1})
+
+
+def images_without(
+    studies: Sequence[Study], config: RunConfig
+) -> tuple[tuple[Study, ...], tuple[Study, ...]] | None:
+    """What a fold learns and chooses its epoch from; None where nothing is left of either."""
+    try:
+        return trained_on(studies, config.data), validated_on(studies, config.data)
+    except NoStudies:
+        return None
 
 
 def fold_folder(run: Path, source: str) -> Path:
@@ -72,8 +85,11 @@ def is_complete(config: RunConfig, folder: Path) -> bool:
     saved, log = folder / CONFIG, folder / LOG
     if not (saved.is_file() and log.is_file() and (folder / WEIGHTS).is_file()):
         return False
-    same = RunConfig.model_validate_json(saved.read_bytes()).digest() == config.digest()
-    return same and len(log.read_text().splitlines()) >= config.optimiser.epochs
+    try:
+        same = RunConfig.model_validate_json(saved.read_bytes()).digest() == config.digest()
+    except ValidationError:
+        return False  # it is trained anew
+    return same and len(log.read_bytes().splitlines()) >= config.optimiser.epochs
 
 
 def fit_fold(
@@ -90,13 +106,15 @@ def fit_fold(
     Raises
     ------
     ValueError
-        An image of a source that is to be left out is among those to learn or to choose from.
+        An image of a source that is to be left out, or one that may be of its patients, is among
+        those to learn or to choose from.
     training.fit.RunMismatch
         The folder holds a fold of another configuration that is not complete: remove it.
     """
-    for study in (*train.studies, *val.studies):
-        if study.source in config.data.leave_out:
-            raise ValueError(f"{study.file} is of {study.source}, which is to be left out")
+    given = (*train.studies, *val.studies)
+    for study in set(given) - set(without_left_out(given, config.data)):
+        left_out = ", ".join(config.data.leave_out)
+        raise ValueError(f"{study.file} is of {study.source}, which goes with {left_out}")
     fit(config, train=train, val=val, folder=folder, on_epoch=on_epoch, on_step=on_step)
     (folder / CHECKPOINT).unlink()
 
@@ -137,11 +155,25 @@ def measure_transfer(
     return tuple(found)
 
 
-def judge_transfer(transfers: Sequence[Transfer], *, skipped: str = "") -> AuditTest:
-    """Judge every question; `skipped` says why no fold was trained."""
+def judge_transfer(
+    transfers: Sequence[Transfer], *, skipped: str = "", alone: Sequence[str] = ()
+) -> AuditTest:
+    """Judge every question.
+
+    Parameters
+    ----------
+    skipped
+        Why no fold was trained.
+    alone
+        Sources without which nothing is left to learn or to choose from.
+    """
     trial = Trial(TRANSFER)
+    if not skipped and not transfers and alone:
+        skipped = f"no source could be left out: {_say_alone(alone)}"
     if skipped:
         return trial.skip(skipped)
+    for source in alone:
+        trial.object(f"not left out: {_say_alone([source])}", fails=False, warns=True)
     for one in transfers:
         images = one.positives + one.negatives
         learned = f"{one.epochs} of {one.run_epochs} epochs, {one.training_images} training images"
@@ -155,3 +187,8 @@ def judge_transfer(transfers: Sequence[Transfer], *, skipped: str = "") -> Audit
             warns=one.fall.value >= GAP_WARNS,
         )
     return trial.conclude()
+
+
+def _say_alone(sources: Sequence[str]) -> str:
+    without = " or ".join(sources)
+    return f"without {without} there is no image to learn from, or none to choose the epoch by"
