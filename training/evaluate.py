@@ -4,7 +4,7 @@ Axes: N images, F findings.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,17 +57,20 @@ Measure = Callable[[Numbers, NDArray[np.int64]], float]
 DRAWS = 1000
 SEED = 20_240
 ADULT_YEARS = 18
+ONE_SOURCE = (
+    "All images are of one source: nothing here says what the network would be worth elsewhere, "
+    "nor whether it reads what is particular to that source."
+)
+SEVERAL_SOURCES = (
+    "The collection predicts the label: some collections hold one finding only, so every "
+    "pooled number is partly a number about where an image is from. Read the rows within "
+    "one source."
+)
 CAVEATS = (
-    (
-        "The collection predicts the label: some collections hold one finding only, so every "
-        "pooled number is partly a number about where an image is from. Read the rows within "
-        "one source."
-    ),
     (
         "The trivial baseline sees size, shape, borders and grey levels only; where it comes near "
         "the network, the network has not been shown to read lungs."
     ),
-    "Test and training images are from the same collections: nothing here is external validation.",
     (
         "The mix of findings is that of the collections, not of a hospital; predictive values are "
         "given at stated prevalences instead."
@@ -150,7 +153,7 @@ def evaluate(
         calibration_error=error,
         calibration=calibrate_findings(probabilities_nf, scores),
         strata=stratify(opponents, points),
-        caveats=caveats(scores),
+        caveats=caveats(scores, tuning),
         source_strata=stratify_sources(opponents, points),
         evidence=gather_evidence(opponents, scores.targets, tuning, discrimination, error),
         comparison=compare_with(previous, opponents, scores.targets, tuning),
@@ -255,14 +258,24 @@ def calibrate_findings(
     return found
 
 
-def caveats(scores: SplitScores) -> tuple[str, ...]:
+def caveats(scores: SplitScores, tuning: Tuning) -> tuple[str, ...]:
     """General ones, and those of the sources at hand."""
     sources = {study.source for study in scores.studies}
     special = tuple(text for source, text in SOURCE_CAVEATS.items() if source in sources)
     ages = [study.age_years for study in scores.studies if study.age_years is not None]
     minors = sum(age < ADULT_YEARS for age in ages)
     known = f"{minors} of the {len(ages)} images whose patient's age is known are of minors."
-    return CAVEATS + special + ((known,) if minors else ())
+    first = ONE_SOURCE if len(sources) == 1 else SEVERAL_SOURCES
+    external = say_external(sources, {*tuning.training_images, *tuning.images})
+    return (first, external, *CAVEATS, *special, *((known,) if minors else ()))
+
+
+def say_external(measured: Collection[str], known: Collection[str]) -> str:
+    """Which of the measured sources nothing was learned from or tuned on."""
+    new = sorted({*measured} - {*known})
+    if not new:
+        return "Every source was also trained or tuned on: nothing here is external validation."
+    return f"External validation are the numbers of {', '.join(new)} alone, of which none was seen."
 
 
 def _prioritise(

@@ -10,13 +10,16 @@ from scipy.optimize import minimize_scalar
 
 from service.core.artifact import Calibration, OperatingPoint, Purpose
 from service.core.findings import ABNORMAL, FINDINGS, Finding
+from training.data.index import count_unproved
 from training.data.lots import one_per_patient
 from training.data.studies import Study
 from training.measures.evidence import Simulation
 from training.measures.operating import count_images, count_patients, point_rates
 from training.measures.results import Tuning
+from training.measures.scope import count_positives_in_scope
 from training.measures.simulation import simulate_positives
 from training.measures.statistics import LEVEL, Numbers, certified_threshold, log_loss
+from training.measures.temperature import TEMPERATURES
 from training.scoring import SplitScores
 
 FLAG_SENSITIVITIES = {Finding.PNEUMONIA: 0.97, Finding.TUBERCULOSIS: 0.90}
@@ -26,7 +29,6 @@ misses is for the refer zone below it to catch."""
 REFER_SENSITIVITIES = (0.99, 0.985, 0.98)
 """Ladder of the uncertain zone: the highest that the positives can certify is taken."""
 
-TEMPERATURES = (0.05, 20.0)
 NOTES = (
     (
         "The validation split is a mix of collections, not a population: its share of findings is "
@@ -56,6 +58,9 @@ def tune(
         for finding in ABNORMAL
         for point in tune_finding(finding, probabilities_nf, scores.studies, weights_digest)
     )
+    in_scope = tuple(
+        count_positives_in_scope(point, probabilities_nf, scores.studies) for point in points
+    )
     return Tuning(
         weights_digest=weights_digest,
         config_digest=config_digest,
@@ -69,6 +74,8 @@ def tune(
         points=tuple(point_rates(point, probabilities_nf, scores.studies) for point in points),
         notes=NOTES,
         simulations=simulate_points(points, probabilities_nf, scores.studies),
+        positives_in_scope=in_scope,
+        patients_unproved=count_unproved([*training, *scores.studies]),
     )
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from training.config import Precision, RunConfig
 from training.data.dataset import Dataset
 from training.data.sampling import sampling_weights
+from training.measures.temperature import TEMPERATURES
 
 SCORING_IMAGES = 64
-TEMPERATURES = (0.05, 20.0)
 
 
 def validation_loss(

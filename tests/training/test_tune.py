@@ -12,6 +12,7 @@ from training.data.lots import one_per_patient
 from training.data.studies import Split, Study
 from training.measures.results import Tuning
 from training.measures.statistics import log_loss, misses_allowed
+from training.measures.warnings import tuning_warnings
 from training.scoring import SplitScores
 from training.tune import FLAG_SENSITIVITIES, fit_temperature, tune
 
@@ -45,9 +46,9 @@ def make_scores(studies: tuple[Study, ...], sharpness: float = 1.0) -> SplitScor
     return SplitScores(studies, targets, mean_nf[None], mean_nf)
 
 
-def tuned(studies: tuple[Study, ...]) -> Tuning:
+def tuned(studies: tuple[Study, ...], sharpness: float = 1.0) -> Tuning:
     return tune(
-        make_scores(studies),
+        make_scores(studies, sharpness),
         training=studies,
         weights_digest=WEIGHTS_DIGEST,
         config_digest="sha256:" + "2" * 64,
@@ -136,3 +137,19 @@ def test_rates_are_given_pooled_and_per_source() -> None:
     assert set(flag.sources) == {"east", "west", "far"}
     assert flag.sources["far"].sensitivity is None
     assert flag.sources["far"].specificity is not None
+
+
+def test_tuning_tells_its_temperature_at_the_bound_and_whose_patients_nobody_knows() -> None:
+    """One tuning for all that it holds: its simulations take their time."""
+    studies = tuple(
+        replace(s, patient_id=f"file:{s.file}") if s.source == "east" else s
+        for s in make_studies(PER_FINDING)
+    )
+
+    tuning = tuned(studies, sharpness=1e-3)
+    first, *others = tuning_warnings(tuning)
+
+    assert f"temperature of {tuning.calibration.temperature:.3f} lies at the bound" in first
+    assert len(others) == sum(one.is_given for one in tuning.positives_in_scope) == 4
+    # The studies are those to learn from and those to tune on.
+    assert tuning.patients_unproved == {"east": 3 * PER_FINDING}

@@ -33,6 +33,7 @@ from training.measures.results import (
     load_record,
 )
 from training.measures.statistics import Numbers
+from training.measures.warnings import tuning_warnings
 from training.onnx_export import PRECISIONS, export_onnx, openvino_forward
 from training.previous import score_previous
 from training.report.plots import draw_figures
@@ -108,6 +109,8 @@ def run_tune(place: Workplace, config: RunConfig | None) -> Tuning:
     )
     write_atomically(place.run / TUNING, dump_record(tuning))
     place.console.print(*tuning_tables(tuning), *tuning.notes, sep="\n")
+    for warning in tuning_warnings(tuning):
+        place.console.print(warning, style="yellow", markup=False, soft_wrap=True)
     return tuning
 
 

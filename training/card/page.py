@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from service.core.artifact import AuditVerdict, Manifest
-from service.core.findings import FINDINGS
+from training.card.data import data_part, quoted, scope_parts
 from training.card.sections import (
     engines_part,
     markdown_table,
@@ -13,16 +13,18 @@ from training.card.sections import (
 )
 from training.config import RunConfig
 from training.measures.results import Evaluation, PointRates, Tuning
+from training.measures.temperature import at_bound_note
+from training.measures.warnings import tuning_warnings
 from training.pretrained import ORIGINS
 from training.report.terminal import text_of, text_of_threshold
 
 LIMITS = (
     "Research software, not a medical device: it may not decide about a patient.",
-    "No external test: every collection of the test split was also trained on.",
     "A threshold that reads *none certifiable* raises no flag: that finding is shadow-only.",
     "A picture without DICOM tags (PNG, JPEG) cannot be checked for age, view or modality.",
     "Other diseases, devices, post-operative states and lateral views were not studied.",
 )
+NO_THRESHOLD = "Nothing: no threshold can be certified, so no finding raises a flag."
 NOT_AUDITED = (
     "The audit for confounding has not been run on this version: whether the network looks at the "
     "lungs is not shown."
@@ -56,7 +58,7 @@ def write_model_card(
         manifest.description,
         _intended_use(manifest, evaluation),
         _network(manifest, tuning),
-        _data(manifest, tuning, evaluation),
+        data_part(manifest, tuning, evaluation),
         _discrimination(evaluation),
         _operating_points(tuning, evaluation),
         _calibration(tuning, evaluation),
@@ -137,34 +139,6 @@ def _network(manifest: Manifest, tuning: Tuning) -> str:
     )
 
 
-def _data(manifest: Manifest, tuning: Tuning, evaluation: Evaluation) -> str:
-    licences = [
-        (source.name, str(source.images), source.licence, source.citation)
-        for source in manifest.provenance.data_sources
-    ]
-    splits = [
-        (split, source, *(str(found.get(finding, 0)) for finding in FINDINGS))
-        for split, counts in (
-            ("train", tuning.training_images),
-            ("val", tuning.images),
-            (evaluation.split, evaluation.images),
-        )
-        for source, found in counts.items()
-    ]
-    return "\n\n".join(
-        [
-            "## Data",
-            (
-                "No patient is in two splits. Some collections are non-commercial, others may not "
-                "be redistributed or state no terms: the weights inherit the strictest, research "
-                "and non-commercial use."
-            ),
-            markdown_table(("collection", "training images", "licence", "citation"), licences),
-            markdown_table(("split", "source", *FINDINGS), splits),
-        ]
-    )
-
-
 def _discrimination(evaluation: Evaluation) -> str:
     macro = evaluation.macro_auc
     rows = [("macro, one vs rest", "", text_of(macro.network), text_of(macro.baseline), "")]
@@ -214,10 +188,10 @@ def _operating_points(tuning: Tuning, evaluation: Evaluation) -> str:
             markdown_table(
                 ("point", "threshold", "positive patients", "misses allowed"), certified
             ),
+            *scope_parts(tuning),
             f"What they give on the {evaluation.split} split:",
             _rates(evaluation.points),
-            "Predictive values at stated prevalences, from the pooled rates:",
-            prevalences_part(evaluation.points),
+            *prevalences_part(evaluation.points),
             f"Priority on the {evaluation.split} split by the scores alone, by source and truth:",
             markdown_table(("group", "urgent", "review", "routine"), groups),
             "The engines that serve, against the reference that was tuned and measured:",
@@ -235,6 +209,8 @@ def _rates(points: Iterable[PointRates]) -> str:
             (name, where, text_of(at.sensitivity), text_of(at.specificity), text_of(at.ppv))
             for where, at in found.items()
         ]
+    if not rows:
+        return NO_THRESHOLD
     return markdown_table(
         ("point", "images", "sensitivity", "specificity", "PPV in this mix"), rows
     )
@@ -254,6 +230,7 @@ def _calibration(tuning: Tuning, evaluation: Evaluation) -> str:
     return "\n\n".join(
         [
             "## Calibration",
+            *quoted(at_bound_note(tuning.calibration.temperature)),
             (
                 f"Temperature scaling took the validation log-loss from {before:.4f} to "
                 f"{after:.4f}. On the {evaluation.split} split:"
@@ -269,7 +246,8 @@ def _limits(
     manifest: Manifest, tuning: Tuning, evaluation: Evaluation, notes: Sequence[str]
 ) -> str:
     unaudited = (NOT_AUDITED,) if manifest.audit is AuditVerdict.NOT_RUN else ()
-    lines = (*notes, *unaudited, *LIMITS, *evaluation.caveats, *tuning.notes)
+    told = (*notes, *unaudited, *tuning_warnings(tuning), *LIMITS)
+    lines = (*told, *evaluation.caveats, *tuning.notes)
     return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
 
 

@@ -186,8 +186,8 @@ def engines_part(evaluation: Evaluation) -> str:
     return markdown_table(heading, rows)
 
 
-def prevalences_part(points: Iterable[PointRates]) -> str:
-    """Predictive values where the finding is so common."""
+def prevalences_part(points: Iterable[PointRates]) -> tuple[str, ...]:
+    """Predictive values where the finding is so common; nothing where nothing is flagged."""
     rows = [
         (
             f"{rates.point.finding} {rates.point.purpose}",
@@ -198,7 +198,12 @@ def prevalences_part(points: Iterable[PointRates]) -> str:
         for rates in points
         for at in rates.prevalence
     ]
-    return markdown_table(("point", "prevalence", "PPV", "NPV"), rows)
+    if not rows:
+        return ()
+    return (
+        "Predictive values at stated prevalences, from the pooled rates:",
+        markdown_table(("point", "prevalence", "PPV", "NPV"), rows),
+    )
 
 
 def strata_part(evaluation: Evaluation) -> str:

@@ -8,6 +8,7 @@ in upper or lower case.
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Survey:
         return (f"left out of every split, as the service would not evaluate them: {counts}",)
 
     def _note_unproved(self) -> tuple[str, ...]:
-        unproved = sum(study.patient_id.startswith(UNPROVED) for study in self.studies)
+        unproved = sum(count_unproved(self.studies).values())
         if not unproved:
             return ()
         told = "neither file name, tag nor manifest tells the patient"
@@ -94,6 +95,12 @@ def survey_folder(folder: Path, *, drop_leaks: bool = False) -> Survey:
     studies = without_leaks(studies) if drop_leaks else studies
     check_splits(studies)
     return Survey(studies, tuple(study for study in found if study.refusal))
+
+
+def count_unproved(studies: Iterable[Study]) -> dict[str, int]:
+    """Source -> images whose patient neither file name, tag nor manifest tells."""
+    found = Counter(s.source for s in studies if s.patient_id.startswith(UNPROVED))
+    return dict(sorted(found.items()))
 
 
 def _read_rows(manifest: Path) -> tuple[Study, ...]:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from service.core.findings import FINDINGS
 from training.measures.evidence import Evidence
 from training.measures.results import Counts, Evaluation, PointRates, Stratum, Tuning
+from training.measures.scope import scope_notes
+from training.report.patients import patient_lines
 from training.report.svg_plots import draw_precision_recall, draw_reliability_bins, draw_roc
 from training.report.tables import Figure, Section, Table
-from training.report.terminal import text_of, text_of_threshold
+from training.report.terminal import SCOPE_HEADER, scope_rows, text_of, text_of_threshold
 
 AUC_NOTE = (
     "AUC, with 95 % intervals by resampling patients, and beside it DeLong's, which counts images "
@@ -32,7 +34,8 @@ def data_section(evaluation: Evaluation, tuning: Tuning) -> Section:
     )
     note = (
         f"Every number is of the {evaluation.split} split ({total(evaluation.images)} images of "
-        f"{evaluation.patients} patients) unless it says otherwise; no patient is in two splits."
+        f"{evaluation.patients} patients) unless it says otherwise. "
+        + " ".join(patient_lines(tuning, evaluation))
     )
     table = Table("Images", "", ("split", "source", *FINDINGS), rows)
     return Section("Data", note, (table,))
@@ -92,7 +95,7 @@ def point_section(evaluation: Evaluation, tuning: Tuning) -> Section:
         f"confidence, on one image per patient. Rates and counts are of the {evaluation.split} "
         "split, with Wilson intervals; PPV is that of its mix of findings, which is no prevalence."
     )
-    tables = [_certified(tuning), _rates(evaluation.points)]
+    tables = [_certified(tuning), *_in_scope(tuning), _rates(evaluation.points)]
     if evaluation.evidence:
         tables.append(_confusions(evaluation.evidence))
     tables += [_most_likely(evaluation), _predictive(evaluation.points), _priorities(evaluation)]
@@ -112,6 +115,14 @@ def _certified(tuning: Tuning) -> Table:
     header = ("point", "threshold", "positive patients", "misses allowed")
     note = "Validation split. Without a certifiable threshold a finding is shadow-only."
     return Table("Certified thresholds", note, header, rows)
+
+
+def _in_scope(tuning: Tuning) -> list[Table]:
+    if not tuning.positives_in_scope:
+        return []
+    note = " ".join(scope_notes(tuning.positives_in_scope))
+    rows = tuple(scope_rows(tuning))
+    return [Table("Positive patients, by the ages of the intended use", note, SCOPE_HEADER, rows)]
 
 
 def _rates(points: Iterable[PointRates]) -> Table:

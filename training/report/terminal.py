@@ -43,6 +43,8 @@ def tuning_tables(tuning: Tuning) -> list[Table]:
         f"{tuning.log_loss_after:.4f}",
     )
     tables = [calibration, point_table(tuning.points, "Operating points on the validation split")]
+    if tuning.positives_in_scope:
+        tables.append(scope_table(tuning))
     return [*tables, simulation_table(tuning.simulations)] if tuning.simulations else tables
 
 
@@ -100,6 +102,38 @@ def point_table(points: Iterable[PointRates], title: str) -> Table:
             sensitivity, specificity = text_of(found.sensitivity), text_of(found.specificity)
             table.add_row(name, threshold, where, sensitivity, specificity)
             name = threshold = ""
+    return table
+
+
+SCOPE_HEADER = (
+    "point", "in scope", "outside", "age unknown", "missed in scope", "allowed",
+    "certified in scope",
+)  # fmt: skip
+
+
+def scope_rows(tuning: Tuning) -> list[tuple[str, ...]]:
+    """On whom each operating point rests, as texts."""
+    return [
+        (
+            f"{one.finding} {one.purpose}",
+            str(one.in_scope),
+            str(one.outside),
+            str(one.age_unknown),
+            str(one.missed) if one.is_given else "-",
+            "-" if one.misses_allowed is None else str(one.misses_allowed),
+            "yes" if one.is_certified else "no",
+        )
+        for one in tuning.positives_in_scope
+    ]
+
+
+def scope_table(tuning: Tuning) -> Table:
+    """The positive patients of each operating point, by the ages of the intended use."""
+    table = Table(title="Positive patients of each operating point, by the intended ages")
+    for heading in SCOPE_HEADER:
+        table.add_column(heading)
+    for row in scope_rows(tuning):
+        table.add_row(*row)
     return table
 
 
