@@ -7,8 +7,9 @@ import typer
 
 from training.acts.audit import AuditOptions, run_audit, run_explain
 from training.acts.drift import run_drift_reference
+from training.acts.make import run_make
 from training.acts.ood import run_ood
-from training.acts.release import Wish, run_make, run_release
+from training.acts.release import Wish, run_release
 from training.cli_options import (
     AcceptOption,
     AgainstOption,

@@ -15,10 +15,12 @@ from service.core.artifact import (
     GOLDEN,
     MANIFEST,
     ONNX,
+    VERSION_NAME,
     WEIGHTS,
     Artifact,
     AuditVerdict,
     Tolerance,
+    digest_of,
     load_artifact,
 )
 from service.core.golden import Golden, write_golden
@@ -57,6 +59,8 @@ class Attachments:
         Why it is released although the audit failed or was not run; stands in the model card.
     sections
         Markdown for the model card.
+    limits
+        Lines for the limits of the model card: what was not measured, and why.
     files
         Bodies by their names in the version.
     """
@@ -65,6 +69,7 @@ class Attachments:
     accepted_because: str = ""
     out_of_distribution: OodPoint | None = None
     sections: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
@@ -76,13 +81,12 @@ def release(
     Raises
     ------
     ReleaseRefused
-        It exists already, the tuning or the evaluation is of other weights, or the audit did not
-        pass and no reason is given.
+        It exists already or cannot be named so, the tuning or the evaluation is of other weights,
+        or the audit did not pass and no reason is given.
     service.core.errors.ArtifactError
         What was built does not verify.
     """
-    if version.folder.exists():
-        raise ReleaseRefused(f"{version.name}/{version.number} exists, and a version never changes")
+    check_version(version)
     _check_chain(run, tuning, evaluation)
     _check_audit(attached)
     version.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +100,21 @@ def release(
             path.chmod(0o444)
         shutil.move(built, version.folder)
     return artifact
+
+
+def check_version(version: Version) -> None:
+    """Whether the store can take a version of this name and number.
+
+    Raises
+    ------
+    ReleaseRefused
+        It exists already, or `CURRENT` could not name it.
+    """
+    reference = f"{version.name}/{version.number}"
+    if not VERSION_NAME.fullmatch(f"{reference} {digest_of(b'')}"):
+        raise ReleaseRefused(f"{reference} names no version; expected one like cxr-triage/1.0.1")
+    if version.folder.exists():
+        raise ReleaseRefused(f"{reference} exists, and a version never changes")
 
 
 def verify(artifact: Artifact, reference: Forward) -> dict[str, float]:
@@ -151,9 +170,11 @@ def _check_chain(run: Run, tuning: Tuning, evaluation: Evaluation) -> None:
 
 def _check_audit(attached: Attachments) -> None:
     if attached.audit not in SOUND and not attached.accepted_because:
+        is_asked = attached.audit is not AuditVerdict.NOT_RUN
+        remedy = "audit.json says why" if is_asked else "run `cxr-train audit`"
         raise ReleaseRefused(
-            f"the audit of these weights: {attached.audit}; run `cxr-train audit`, or say with "
-            "--accept-audit why it is released all the same"
+            f"the audit of these weights: {attached.audit}; {remedy}, or say with --accept-audit "
+            "why it is released all the same"
         )
 
 
@@ -181,7 +202,7 @@ def _build(
     tolerance = measure_tolerance(golden, onnx_body, recipe, precisions)
     found = Findings(run, tuning, evaluation, attached.audit, attached.out_of_distribution)
     manifest = write_manifest(version, found, tolerance, bodies)
-    notes = (*version.notes, *_accepted(attached))
+    notes = (*version.notes, *_accepted(attached), *attached.limits)
     card = write_model_card(manifest, tuning, evaluation, notes, attached.sections).encode()
     files = {**manifest.files, MODEL_CARD: entry_of(card)}
     manifest = manifest.model_copy(update={"files": files})

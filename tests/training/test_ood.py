@@ -1,6 +1,7 @@
 """The detector is fitted on training images only, and its thresholds keep what they promise."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,16 +10,22 @@ from service.core.findings import Finding
 from service.core.ood import OodPoint, read_detector, write_detector
 from training.data.lots import one_per_patient
 from training.data.studies import Split, Study
+from training.measures.statistics import positives_needed
 from training.ood.features import FeatureSet
 from training.ood.fitting import (
+    KNOTS,
     REVIEW_RATIO,
+    VIEWS,
+    VIEWS_PER_SOURCE,
     DetectorRefused,
+    check_counts,
     choose_point,
     fit_detector,
     share_high,
     unknown_source_distances,
 )
 from training.ood.measure import Measured, alarms_by_source, compare_distances
+from training.tune import FLAG_SENSITIVITIES, REFER_SENSITIVITIES
 
 CHANNELS = (12, 30)
 SOURCES = ("east", "west", "north")
@@ -187,3 +194,50 @@ def test_engine_that_differs_is_told() -> None:
 
     assert (same.largest_difference, same.other_side) == (0, 0)
     assert other.other_side > 0
+
+
+def test_enough_radiographs_are_enough() -> None:
+    check_counts(TRAIN.studies, VAL.studies)
+
+
+def test_fewest_radiographs_are_those_that_the_fit_and_the_bound_need() -> None:
+    train, validation = draw_set(1, 5, Split.TRAIN), draw_set(2, 100, Split.VAL).studies
+
+    check_counts(train.studies, validation[:299])
+    with pytest.raises(DetectorRefused, match="298 validation patients of 299"):
+        check_counts(train.studies, validation[:298])
+    with pytest.raises(DetectorRefused, match="14 training images of 15 needed"):
+        check_counts(train.studies[:14], validation)
+    views = train.beside(train)
+    point = choose_point(
+        fit_detector(views, draw_set(2, 100, Split.VAL), CHANNELS), views, train,
+        draw_set(2, 100, Split.VAL), weights_digest=WEIGHTS, distance_tolerance=0.1,
+    )  # fmt: skip
+    assert point.patients == 300
+
+
+def test_a_source_that_is_nearly_all_there_is_leaves_too_few_beside_it() -> None:
+    large, small = TRAIN.of(TRAIN.is_of("east")), TRAIN.of(TRAIN.is_of("west"))
+
+    with pytest.raises(DetectorRefused, match="4 training images beside those of the largest"):
+        check_counts((*large.studies, *small.studies[:4]), VAL.studies)
+
+
+def test_images_of_a_patient_count_once_before_anything_is_fitted() -> None:
+    shared = [replace(study, patient_id=study.source) for study in VAL.studies]
+
+    with pytest.raises(DetectorRefused, match="3 validation patients of 299"):
+        check_counts(TRAIN.studies, shared)
+
+
+def test_page_of_training_names_the_numbers_that_are_needed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    patients, images = positives_needed(1 - REVIEW_RATIO, 0), KNOTS
+    a_source = VIEWS_PER_SOURCE // VIEWS
+    flags = [positives_needed(target, 0) for target in FLAG_SENSITIVITIES.values()]
+    refer = [positives_needed(target, 0) for target in REFER_SENSITIVITIES]
+
+    assert f"{patients} patients and {images} images in val; in train {a_source} images" in page
+    assert f"a flag for pneumonia | {flags[0]} patients" in page
+    assert f"a flag for tuberculosis | {flags[1]} patients" in page
+    assert "{}, {} or {} patients with the finding in val".format(*refer) in page

@@ -1,6 +1,6 @@
 """The act `ood`: fit the out-of-distribution detector of a run, certify it, and measure it.
 
-Writes `ood.npz` and `ood.json` into the run folder; a release takes both.
+Writes `ood.npz` and `ood.json` into the run folder, or `no_detector.json`; a release takes them.
 Axes: N images, D features, S side.
 """
 
@@ -24,8 +24,9 @@ from training.data.splits import split_digest, trained_on
 from training.data.studies import Split, Study, select
 from training.measures.results import dump_record
 from training.onnx_export import PRECISIONS, export_onnx, openvino_forward
+from training.ood.absence import NO_DETECTOR, NoDetector
 from training.ood.features import Change, FeatureReader, FeatureSet, depth_channels
-from training.ood.fitting import choose_point, fit_detector
+from training.ood.fitting import DetectorRefused, check_counts, choose_point, fit_detector
 from training.ood.measure import (
     CAVEATS,
     OOD_EVALUATION,
@@ -65,9 +66,24 @@ class _Features:
 
 
 def run_ood(place: Workplace, config: RunConfig | None) -> OodEvaluation:
-    """Fit on training images, certify on validation, measure on test radiographs and strangers."""
+    """Fit on training images, certify on validation, measure on test radiographs and strangers.
+
+    Raises
+    ------
+    DetectorRefused
+        Too few radiographs; why stands in `no_detector.json`, and an earlier detector is gone.
+    """
     run = load_run(place.run, config)
     studies = list_studies(place)
+    try:
+        check_counts(trained_on(studies, run.config.data), select(studies, Split.VAL))
+        return _make_detector(place, run, studies)
+    except DetectorRefused as refused:
+        _note_absence(place, run, split_digest(studies), str(refused))
+        raise
+
+
+def _make_detector(place: Workplace, run: Run, studies: tuple[Study, ...]) -> OodEvaluation:
     readers = _open_readers(run)
     features = _read_splits(place, run, readers["torch f32"], studies)
     channels = depth_channels(run.network, run.config.preprocess.side_px)
@@ -88,8 +104,17 @@ def run_ood(place: Workplace, config: RunConfig | None) -> OodEvaluation:
     )
     write_atomically(place.run / OOD, write_detector(detector))
     write_atomically(place.run / OOD_EVALUATION, dump_record(evaluation))
+    (place.run / NO_DETECTOR).unlink(missing_ok=True)
     place.console.print(*ood_tables(evaluation), *evaluation.caveats, sep="\n")
     return evaluation
+
+
+def _note_absence(place: Workplace, run: Run, digest: str, reason: str) -> None:
+    """Leave the reason for the release; a detector of other data must not be taken for this one."""
+    for name in (OOD, OOD_EVALUATION):
+        (place.run / name).unlink(missing_ok=True)
+    absent = NoDetector(run.weights_digest, run.config.digest(), digest, reason)
+    write_atomically(place.run / NO_DETECTOR, dump_record(absent))
 
 
 def _open_readers(run: Run) -> dict[str, FeatureReader]:

@@ -14,7 +14,8 @@ from sklearn.covariance import ledoit_wolf
 from service.core.inference import Scalars
 from service.core.ood import TAIL_SHAPE, Depth, Distances, Floats, OodDetector, OodPoint
 from training.data.lots import one_per_patient
-from training.measures.statistics import LEVEL, RISK, certified_threshold
+from training.data.studies import Study
+from training.measures.statistics import LEVEL, RISK, certified_threshold, positives_needed
 from training.ood.features import FeatureSet
 
 DIRECTIONS = 128
@@ -46,8 +47,41 @@ METHOD = (
 )
 
 
+VIEWS_PER_SOURCE = 10
+"""Fewest views of training images for each source; each image is seen twice, see `acts.ood`."""
+
+VIEWS = 2
+"""Of each training image: as it is, and augmented."""
+
+
 class DetectorRefused(ValueError):
     """Too few radiographs to fit or to certify."""
+
+
+def check_counts(training: Sequence[Study], validation: Sequence[Study]) -> None:
+    """Whether there are enough radiographs, before any is read.
+
+    Raises
+    ------
+    DetectorRefused
+        Says how many of what there are, and how many are needed.
+    """
+    sources = sorted({study.source for study in training})
+    sizes = [sum(study.source == source for study in training) for source in sources]
+    smallest_rest = len(training) - max(sizes, default=0)
+    needed = -(-VIEWS_PER_SOURCE * len(sources) // VIEWS)
+    rest_needed = -(-VIEWS_PER_SOURCE * (len(sources) - 1) // VIEWS)
+    patients = one_per_patient(validation).size
+    patients_needed = positives_needed(1 - REVIEW_RATIO, 0)
+    counted = (
+        ("training images", len(training), needed),
+        ("training images beside those of the largest source", smallest_rest, rest_needed),
+        ("validation images", len(validation), KNOTS),
+        ("validation patients", patients, patients_needed),
+    )
+    short = [f"{have} {what} of {least} needed" for what, have, least in counted if have < least]
+    if short:
+        raise DetectorRefused(f"too few radiographs for the detector: {', '.join(short)}")
 
 
 def fit_detector(train: FeatureSet, validation: FeatureSet, channels: Sequence[int]) -> OodDetector:
@@ -63,7 +97,7 @@ def fit_detector(train: FeatureSet, validation: FeatureSet, channels: Sequence[i
     DetectorRefused
         Too few images of the training or the validation split.
     """
-    least = 10 * len(train.sources)
+    least = VIEWS_PER_SOURCE * len(train.sources)
     if len(train.studies) < least or len(validation.studies) < KNOTS:
         raise DetectorRefused(f"needs {least} training and {KNOTS} validation radiographs")
     bounds = np.cumsum(channels)[:-1]
