@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
 from service.record.case_columns import BLOCK_CASES, seal, unseal, unseal_until, unsealed
-from service.record.case_purge import forget_cases, forget_reports
+from service.record.case_purge import forget_cases, forget_evidence
 from service.record.case_rows import (
     apply_evidence,
     case_of,
@@ -176,7 +176,9 @@ def open_case_index(url: str, reader: Reader, *, block_cases: int = BLOCK_CASES)
             if not _fits(connection, reader):
                 case_metadata.drop_all(connection)
                 case_metadata.create_all(connection)
-                start = _state_row((0, GENESIS.digest, 0)) | {"block_cases": block_cases}
+                start = _state_row((0, GENESIS.digest, 0)) | {
+                    "block_cases": block_cases, "evidence_forgotten": 0,
+                }  # fmt: skip
                 connection.execute(insert(case_state), [start])
     except SQLAlchemyError as error:
         engine.dispose()
@@ -264,8 +266,10 @@ def _forget_purged(connection: Connection, log: Connection) -> None:
         left = forget_cases(connection, gap.last)
         unseal_until(connection, gap.last)
         unseal(connection, left)
-    if told is not None:
-        unseal(connection, forget_reports(connection, told.last))
+    forgotten = connection.execute(select(case_state.c.evidence_forgotten)).scalar_one()
+    if told is not None and told.last > forgotten:
+        unseal(connection, forget_evidence(connection, told.last))
+        connection.execute(sql_update(case_state).values(evidence_forgotten=told.last))
 
 
 def _take_in(connection: Connection, entries: Sequence[Any], evidence: Sequence[Any]) -> None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, delete, func, or_, select, update
 
-from service.record.case_rows import REPORTED, rejoin_reports
+from service.record.case_rows import OF_CANDIDATE, OF_VERDICT, REPORTED, rejoin_reports
 from service.record.case_tables import case_reports, cases
 from service.record.entry import Outcome
 
@@ -37,7 +37,27 @@ def forget_cases(connection: Connection, last: int) -> set[int]:
     return left
 
 
-def forget_reports(connection: Connection, last: int) -> set[int]:
+def forget_evidence(connection: Connection, last: int) -> set[int]:
+    """Drop what the evidence up to `last` said of cases that are left.
+
+    Evidence is younger than its entry, and yet may go first: the newest entry always stays.
+
+    Returns
+    -------
+    Sequence numbers of the cases that lost something.
+    """
+    changed = _forget_reports(connection, last)
+    for told, names, other in (
+        (cases.c.candidate_evidence, OF_CANDIDATE, {}),
+        (cases.c.verdict_evidence, OF_VERDICT, {"adjudicated": 0}),
+    ):
+        changed |= set(connection.scalars(select(cases.c.sequence).where(told <= last)))
+        none = dict.fromkeys(names) | other
+        connection.execute(update(cases).where(told <= last).values(**none))
+    return changed
+
+
+def _forget_reports(connection: Connection, last: int) -> set[int]:
     """Drop the reports up to `last`, from the cases that are left too.
 
     Returns

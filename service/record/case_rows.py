@@ -29,6 +29,15 @@ from service.record.evidence import Kind, Label
 
 LABEL_NUMBER = {Label.POSITIVE.value: 1, Label.NEGATIVE.value: 0, Label.UNCLEAR.value: -1}
 UNKNOWN = "unknown"
+OF_CANDIDATE = (
+    "candidate",
+    "candidate_rank",
+    "candidate_evidence",
+    *(f"candidate_{part}_{finding}" for finding in ABNORMAL for part in ("score", "flag")),
+)
+OF_VERDICT = ("verdict_evidence", *(f"verdict_{finding}" for finding in ABNORMAL))
+"""What a case has from its newest row of evidence of a kind."""
+
 REPORTED = ("read", *(f"report_{finding}" for finding in ABNORMAL))
 """What a case has from the newest report of its study or its accession number."""
 
@@ -136,6 +145,7 @@ def _apply_candidates(connection: Connection, rows: Sequence[Mapping[str, Any]])
             "about": row["entry"],
             "candidate": f"{body['name']}/{body['version']}",
             "candidate_rank": NOT_EVALUATED_RANK,
+            "candidate_evidence": row["sequence"],
         }
         if is_evaluated:
             value["candidate_rank"] = PRIORITY_RANK[Priority(body["priority"])]
@@ -153,7 +163,11 @@ def _apply_verdicts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
     values = []
     for row in rows:
         verdicts = json.loads(row["body"])["verdicts"]
-        value: Case = {"about": row["entry"], "adjudicated": 1}
+        value: Case = {
+            "about": row["entry"],
+            "adjudicated": 1,
+            "verdict_evidence": row["sequence"],
+        }
         for finding in ABNORMAL:
             value[f"verdict_{finding}"] = LABEL_NUMBER.get(verdicts.get(finding))
         values.append(value)

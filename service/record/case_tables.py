@@ -20,7 +20,7 @@ from sqlalchemy import (
 from service.core.findings import ABNORMAL
 from service.core.triage import Priority
 
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 """Raise it with any change here or of what the columns say; the index is then made anew."""
 
 SCHEMA = "cxr_review"
@@ -64,6 +64,9 @@ cases = Table(
     Column("read", Double),
     Column("candidate", Text),
     Column("candidate_rank", Integer),
+    # Rows of the evidence log that say so: with them it goes, and a case may outlive them.
+    Column("candidate_evidence", _Number),
+    Column("verdict_evidence", _Number),
     *(
         Column(f"{part}_{finding.value}", kind)
         for finding in ABNORMAL
@@ -125,6 +128,8 @@ case_state = Table(
     Column("shadow_sequence", _Number, nullable=False),
     Column("shadow_digest", Text, nullable=False),
     Column("evidence_sequence", _Number, nullable=False),
+    Column("evidence_forgotten", _Number, nullable=False),
     Column("block_cases", Integer, nullable=False),
 )
-"""How far the index has come, and how many cases a block of it holds; one row."""
+"""How far the index has come, up to which purged row of evidence it has forgotten, and how many
+cases a block of it holds; one row."""

@@ -203,3 +203,47 @@ async def test_a_case_loses_the_early_report_that_was_purged(
     await record.close()
 
     assert await _forged_after_a_purge(log_url) is None
+
+
+VERDICTS = {"verdicts": {"pneumonia": "positive", "tuberculosis": "negative"}}
+CANDIDATE = {
+    "name": "tiny", "version": "0.0.3", "priority": "urgent", "flags": ["pneumonia"],
+    "probabilities": {"normal": 0.1, "pneumonia": 0.8, "tuberculosis": 0.1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [(Kind.ADJUDICATION, VERDICTS), (Kind.CANDIDATE, CANDIDATE)]
+)
+async def test_the_newest_case_stays_without_the_evidence_that_was_purged(
+    log_url: str, kind: Kind, body: dict[str, object]
+) -> None:
+    entry = evaluated(received_at=OLD)
+    record = open_record(log_url)
+    await record.append(entry)
+    await record.note(Evidence(kind=kind, entry=entry.id, body=body, recorded_at=OLD))
+    await record.note(Evidence(kind=Kind.LOOKUP, body={}, recorded_at=NEW))
+    await record.close()
+
+    assert await _forged_after_a_purge(log_url) is None
+
+
+async def test_the_newest_case_keeps_the_evidence_that_is_left(log_url: str) -> None:
+    entry = evaluated(received_at=OLD)
+    record = open_record(log_url)
+    await record.append(entry)
+    for moment in (OLD, NEW):
+        await record.note(
+            Evidence(kind=Kind.ADJUDICATION, entry=entry.id, body=VERDICTS, recorded_at=moment)
+        )
+    await record.close()
+
+    with closing(open_reader(log_url)) as reader, closing(open_case_index(log_url, reader)) as index:
+        index.catch_up()
+        _purge(log_url)
+        index.catch_up()
+        with index.reading() as connection:
+            told = connection.execute(select(cases.c.adjudicated, cases.c.verdict_pneumonia)).one()
+
+        assert tuple(told) == (1, 1)
+        assert first_forged_case(index, reader) is None
