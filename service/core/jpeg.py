@@ -46,6 +46,9 @@ FILLER = bytes(range(1, 255)) * 64
 
 RESTARTS = 8
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_LAST_RESTARTS = re.compile(rb"(?:\xff+[\xd0-\xd7])+\Z")
+"""Behind them nothing stands that they could restart; in front of them something may be missing."""
+
 _MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])")
 """With its fill bytes; neither a stuffed byte nor a marker that stands inside a scan."""
 
@@ -99,12 +102,19 @@ def ends_early(codestream: bytes, samples: Samples) -> bool:
     samples
         (H, W) or (H, W, C), what the codestream decodes to. Only where their last block is flat
         can a sequential scan of blocks lack some, so that most pictures cost nothing.
+
+    Notes
+    -----
+    Fill bytes before a marker, and whatever stands behind the end of the image, are no damage. An
+    end that is missing is: what stands in its place, such as the zeros of a disk, may read as blocks.
     """
     top, left = ((side - 1) // BLOCK_PX * BLOCK_PX for side in samples.shape[:2])
     has_detail = bool(np.ptp(samples[top:, left:], axis=(0, 1)).any())
-    process, sent, is_scan = 0, _Sent(b""), False
+    process, sent, is_scan, has_all, marker = 0, _Sent(b""), False, False, 0
     ends: list[int] = []
     for marker, segment, start in _segments(codestream):
+        if has_all:
+            return False
         if is_scan:
             ends.append(start)
         is_scan = marker == START_OF_SCAN
@@ -113,15 +123,16 @@ def ends_early(codestream: bytes, samples: Samples) -> bool:
         elif is_scan:
             sent.note(segment, is_progressive=process == PROGRESSIVE)
             is_sequential = process not in (PROGRESSIVE, LOSSLESS)
-            if has_detail and is_sequential and sent.is_complete():
-                return False
-    return not sent.is_complete() or _reads_on(codestream, ends)
+            has_all = has_detail and is_sequential and sent.is_complete()
+    has_end = marker == END_OF_IMAGE
+    return not has_end or not sent.is_complete() or _reads_on(codestream, ends)
 
 
 def _reads_on(codestream: bytes, ends: list[int]) -> bool:
     longer, start = bytearray(), 0
     for end in ends:
-        longer += codestream[start:end] + _more_of(codestream[start:end])
+        scan = _LAST_RESTARTS.sub(b"", codestream[start:end])
+        longer += scan + _more_of(scan)
         start = end
     longer += codestream[start:]
     return not np.array_equal(

@@ -19,7 +19,25 @@ PICTURES = {
     "lossless": bytes(imagecodecs.jpeg8_encode(LEVELS_8, lossless=True, bitspersample=8)),
     "sequential with restart intervals": jpeg_bytes(LEVELS_8, restart_marker_blocks=5),
 }
+SEQUENTIAL = {"sequential grey": jpeg_bytes(LEVELS_8), "sequential RGB": jpeg_bytes(GREY_RGB)}
 
+
+COLLIMATED = LEVELS_8.copy()
+COLLIMATED[64:] = COLLIMATED[:, 76:] = 0
+"""Its last block is flat, so that every scan is read on."""
+
+ENDS = {
+    "fill byte": b"\xff" + END,
+    "fill bytes": b"\xff" * 1_000 + END,
+    "zeros behind": END + bytes(512),
+    "one byte behind": END + b"\0",
+    "fill bytes behind": END + b"\xff" * 3,
+    "fill bytes before and behind": b"\xff\xff" + END + b"\xff\xff",
+    "text behind": END + b"\r\nacquired 10:42",
+    "another end behind": END + END,
+    "another picture behind": END + jpeg_bytes(LEVELS_8),
+}
+"""How cameras and gateways end a picture; T.81 B.1.1.2 allows any number of fill bytes."""
 
 LEVELS_12 = chest_levels(75, 85)
 
@@ -46,6 +64,43 @@ def test_whole_picture_is_read(name: str) -> None:
     grey = read_radiograph(PICTURES[name]).grey
 
     assert np.corrcoef(grey.ravel(), LEVELS_8.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 5}])
+def test_whole_picture_may_end_in_other_ways(end: str, options: dict[str, bool | int]) -> None:
+    body = jpeg_bytes(COLLIMATED, **options)
+
+    grey = read_radiograph(body[:-2] + ENDS[end]).grey
+
+    np.testing.assert_array_equal(grey, read_radiograph(body).grey)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", [*PICTURES, *SEQUENTIAL])
+def test_cut_picture_is_damaged_however_it_ends(end: str, name: str) -> None:
+    body = {**PICTURES, **SEQUENTIAL}[name]
+
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(body[: len(body) * 7 // 10] + ENDS[end])
+
+
+@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("name", [*PICTURES, *SEQUENTIAL])
+def test_cut_picture_is_damaged_with_a_restart_before_its_end(number: int, name: str) -> None:
+    body = {**PICTURES, **SEQUENTIAL}[name]
+
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(body[: len(body) * 7 // 10] + bytes((0xFF, 0xD0 + number)) + END)
+
+
+@pytest.mark.parametrize("count", [2, 20_000])
+@pytest.mark.parametrize("name", [*PICTURES, *SEQUENTIAL])
+def test_picture_whose_end_was_overwritten_by_zeros_is_damaged(count: int, name: str) -> None:
+    body = {**PICTURES, **SEQUENTIAL}[name]
+
+    with pytest.raises(DamagedFile, match="jpeg data"):
+        read_radiograph(body[: -max(2, count // 50)] + bytes(count))
 
 
 @pytest.mark.parametrize("scans", range(1, 6))
