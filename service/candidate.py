@@ -189,7 +189,7 @@ class CandidateScorer:
         if self._engine is None:
             raise RuntimeError("not started")
         model, recipe = self.model, self.model.recipe
-        radiograph = read_radiograph(upload, self._limits)
+        radiograph = read_radiograph(upload, self._limits, intended_use=model.intended_use)
         cautions = [*radiograph.cautions, *check_scope(radiograph, model.intended_use)]
         pixels = preprocess(radiograph, recipe.preprocess)
         scores = score_batch(stack_pixels([pixels]), self._engine.forward, recipe)[0]

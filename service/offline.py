@@ -85,8 +85,9 @@ class OfflineReader:
         try:
             body = path.read_bytes()
             file_format = sniff(body)
-            radiograph = read_radiograph(body)
-            cautions = radiograph.cautions + check_scope(radiograph, self._manifest.intended_use)
+            intended_use = self._manifest.intended_use
+            radiograph = read_radiograph(body, intended_use=intended_use)
+            cautions = radiograph.cautions + check_scope(radiograph, intended_use)
             pixels = preprocess(radiograph, self._manifest.preprocess)
         except (OSError, IntakeError, NotEvaluated) as failure:
             return _Decoded(path, file_format, time.perf_counter() - started, None, failure=failure)

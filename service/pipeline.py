@@ -15,14 +15,14 @@ from service.case import Case, ServedModel
 from service.core.artifact import digest_of
 from service.core.attention import Overlay, draw_backdrop, overlay_attention
 from service.core.drift_scalars import sample_radiograph
-from service.core.errors import DeadlineExceeded, IntakeError, NotEvaluated, ReplayConflict
+from service.core.errors import DeadlineExceeded, NotEvaluated, ReplayConflict
 from service.core.findings import Finding
 from service.core.inference import Scores
 from service.core.intake import IntakeLimits, read_radiograph, sniff
 from service.core.ood import check_distribution
 from service.core.preprocess import preprocess
 from service.core.radiograph import DicomContext, FileFormat, Pixels, Radiograph
-from service.core.scope import check_modality, check_scope
+from service.core.scope import check_scope
 from service.core.triage import triage
 from service.decoders import Decoders
 from service.drift_monitor import DriftMonitor
@@ -163,11 +163,11 @@ class Pipeline:
         try:
             with case.step("read", self._clock):
                 radiograph = read_radiograph(
-                    case.body, self._limits, note=partial(self._identify, case)
+                    case.body,
+                    self._limits,
+                    intended_use=self._model.intended_use,
+                    note=partial(self._identify, case),
                 )
-        except IntakeError:
-            check_modality(case.dicom, self._model.intended_use)
-            raise
         finally:
             case.stamp_input(digest())
         case.keep(radiograph)

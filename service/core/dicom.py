@@ -27,7 +27,7 @@ from service.core.dicom_lut import (
 from service.core.dicom_padding import Padding, find_padding
 from service.core.dicom_pixels import grey_levels, read_words
 from service.core.dicom_tags import Tags, read_tags
-from service.core.errors import IntakeError, NoPixelData, NotEvaluated, UnsupportedPixelFormat
+from service.core.errors import IntakeError, NoPixelData, NotEvaluated
 from service.core.grey import check_size, widen
 from service.core.polarity import read_polarity
 from service.core.radiograph import (
@@ -41,7 +41,7 @@ from service.core.radiograph import (
 )
 
 NoteContext = Callable[[DicomContext], None]
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+CheckContext = Callable[[DicomContext], object]
 _BARE_STARTS = (b"\x02\x00", b"\x08\x00")
 _REQUIRED_WITHOUT_PREAMBLE = ("SOPClassUID", "Modality", "Rows")
 
@@ -63,7 +63,12 @@ def looks_like_dicom(body: bytes) -> bool:
 
 
 def read_dicom(
-    body: bytes, *, max_pixels: int, min_side_px: int, note: NoteContext | None = None
+    body: bytes,
+    *,
+    max_pixels: int,
+    min_side_px: int,
+    note: NoteContext | None = None,
+    check: CheckContext | None = None,
 ) -> Radiograph:
     """Read the only frame of a DICOM image, in display polarity.
 
@@ -73,6 +78,8 @@ def read_dicom(
     ----------
     note
         Is told what the tags say before anything else is asked of them.
+    check
+        Refuses an image by what the tags say of it, before its pixels are asked for.
 
     Raises
     ------
@@ -80,14 +87,17 @@ def read_dicom(
         One of its leaves; no message holds a value of a patient tag.
     NotEvaluated
         `NOT_AN_IMAGE` (report, presentation state ...), `MULTI_FRAME`, `POLARITY_AMBIGUOUS`, or
-        `DERIVED_IMAGE` for a coloured secondary capture.
+        what `check` says.
     """
     layout = find_layout(body)
     tags = read_tags(body, layout)
     context = read_context(tags)
     if note is not None:
         note(context)
-    pixels = _require_pixels(layout, tags)
+    _require_image(layout, tags)
+    if check is not None:
+        check(context)
+    pixels = _require_pixels(layout)
     pixel_format = read_pixel_format(tags)
     check_size(
         pixel_format.rows, pixel_format.columns, max_pixels=max_pixels, min_side_px=min_side_px
@@ -114,13 +124,17 @@ Rendered = tuple[Grey, Padding, tuple[str, str], tuple[Caution, ...], StoredPixe
 """Grey, padding, source of polarity and of window, cautions, and what it was made from."""
 
 
-def _require_pixels(layout: Layout, tags: Tags) -> PixelSpan:
-    """Tell an object that is no image from an image whose pixels are missing."""
-    if layout.pixels is not None and layout.pixels.spans:
-        return layout.pixels
-    if "Rows" in tags or layout.pixels is not None or _claims_pixels(tags):
+def _require_image(layout: Layout, tags: Tags) -> None:
+    """Refuse an object that is no image; one whose pixels are missing is one."""
+    if layout.pixels is None and "Rows" not in tags and not _claims_pixels(tags):
+        detail = "a report, presentation state or other object without image"
+        raise NotEvaluated("NOT_AN_IMAGE", detail)
+
+
+def _require_pixels(layout: Layout) -> PixelSpan:
+    if layout.pixels is None or not layout.pixels.spans:
         raise NoPixelData("the header describes an image, and there is no pixel data")
-    raise NotEvaluated("NOT_AN_IMAGE", "a report, presentation state or other object without image")
+    return layout.pixels
 
 
 def _claims_pixels(tags: Tags) -> bool:
@@ -166,11 +180,5 @@ def _settle_polarity(grey: Grey, padding: Padding) -> tuple[Grey, Caution]:
 
 def _render_colour(words: Words, layout: Layout, pixel_format: PixelFormat, tags: Tags) -> Rendered:
     """Colour whose channels agree; windows and polarity do not apply to it."""
-    try:
-        levels = grey_levels(words, layout.transfer_syntax_uid, pixel_format, tags)
-    except UnsupportedPixelFormat:
-        # What this service and others send back to a PACS: coloured overlays, as captures.
-        if f"{tags.text('SOPClassUID')}.".startswith(f"{SECONDARY_CAPTURE}."):
-            raise NotEvaluated("DERIVED_IMAGE", "a coloured secondary capture") from None
-        raise
+    levels = grey_levels(words, layout.transfer_syntax_uid, pixel_format, tags)
     return widen(levels), None, ("COLOUR", "NONE"), (), StoredPixels(levels, 8, 0)

@@ -1,11 +1,13 @@
 """Bytes -> Radiograph: sniff what they are, enforce limits, call the right reader."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from service.core.dicom import NoteContext, looks_like_dicom, read_dicom
 from service.core.errors import BodyTooLarge, EmptyUpload, UnknownFormat
 from service.core.radiograph import FileFormat, Radiograph
 from service.core.raster import read_raster
+from service.core.scope import IntendedUse, check_tags
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -34,12 +36,19 @@ def sniff(body: bytes) -> FileFormat | None:
 
 
 def read_radiograph(
-    body: bytes, limits: IntakeLimits = IntakeLimits(), *, note: NoteContext | None = None
+    body: bytes,
+    limits: IntakeLimits = IntakeLimits(),
+    *,
+    intended_use: IntendedUse | None = None,
+    note: NoteContext | None = None,
 ) -> Radiograph:
     """Read a PNG, JPEG or DICOM upload.
 
     Parameters
     ----------
+    intended_use
+        What tags alone put outside of it is refused before a pixel is decoded, or missed; the
+        rest of `check_scope` is the caller's. None reads whatever can be read.
     note
         Is told what the tags of a DICOM upload say, whether its pixels can be read or not.
 
@@ -48,7 +57,7 @@ def read_radiograph(
     IntakeError
         One of its leaves: the sender can mend it.
     NotEvaluated
-        A valid object that holds no single frame to evaluate.
+        A valid object that holds no single frame to evaluate, or one outside the intended use.
     """
     if not body:
         raise EmptyUpload("the upload is empty; expected a PNG, JPEG or DICOM file")
@@ -59,5 +68,6 @@ def read_radiograph(
         raise UnknownFormat("the bytes are neither PNG, JPEG nor DICOM")
     bounds = {"max_pixels": limits.max_pixels, "min_side_px": limits.min_side_px}
     if file_format is FileFormat.DICOM:
-        return read_dicom(body, **bounds, note=note)
+        check = None if intended_use is None else partial(check_tags, intended_use=intended_use)
+        return read_dicom(body, **bounds, note=note, check=check)
     return read_raster(body, file_format, **bounds)

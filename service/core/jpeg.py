@@ -105,8 +105,8 @@ def ends_early(codestream: bytes, samples: Samples) -> bool:
 
     Notes
     -----
-    Fill bytes before a marker, and whatever stands behind the end of the image, are no damage. An
-    end that is missing is: what stands in its place, such as the zeros of a disk, may read as blocks.
+    Fill bytes before a marker, and whatever stands behind the end of the image, are no damage. A
+    missing end is: what stands in its place, such as the zeros of a disk, may read as blocks.
     """
     top, left = ((side - 1) // BLOCK_PX * BLOCK_PX for side in samples.shape[:2])
     has_detail = bool(np.ptp(samples[top:, left:], axis=(0, 1)).any())

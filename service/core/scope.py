@@ -94,7 +94,7 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
 
 
 def check_tags(context: DicomContext, intended_use: IntendedUse) -> tuple[Caution, ...]:
-    """The part of `check_scope` that the header alone decides.
+    """The part of `check_scope` that the header alone decides, be the pixels readable or not.
 
     Raises
     ------
@@ -110,21 +110,10 @@ def check_tags(context: DicomContext, intended_use: IntendedUse) -> tuple[Cautio
     )
 
 
-def check_modality(context: DicomContext | None, intended_use: IntendedUse) -> None:
-    """Refuse another modality, whether or not this reader could read its pixels.
-
-    Raises
-    ------
-    NotEvaluated
-        Reason `NOT_A_CHEST_RADIOGRAPH`.
-    """
-    if context is not None and context.modality not in intended_use.modalities:
+def _check_origin(context: DicomContext, intended_use: IntendedUse) -> None:
+    if context.modality not in intended_use.modalities:
         allowed = ", ".join(intended_use.modalities)
         raise NotEvaluated("NOT_A_CHEST_RADIOGRAPH", f"the modality is not one of {allowed}")
-
-
-def _check_origin(context: DicomContext, intended_use: IntendedUse) -> None:
-    check_modality(context, intended_use)
     # DERIVED\PRIMARY is what many detectors write on the very image that they want to be read;
     # only SECONDARY says that the pixels were made from another image.
     if context.sop_class_uid in SECONDARY_CAPTURE_UIDS or context.image_type[1:2] == ("SECONDARY",):

@@ -15,7 +15,7 @@ from service.api.predict import case_of, finish_unless_gone
 from service.api.problems import STATUS, problem_of
 from service.case import Case
 from service.core.attention import FULL_COLOUR_LOG_ODDS, draw_backdrop
-from service.core.errors import CxrError, NotEvaluated
+from service.core.errors import CxrError, IntakeError, NotEvaluated
 from service.core.findings import ABNORMAL
 from service.core.intake import IntakeLimits, read_radiograph
 from service.core.preprocess import PreprocessSpec
@@ -67,10 +67,14 @@ def draw_plain(body: bytes, limits: IntakeLimits, spec: PreprocessSpec) -> bytes
 
 
 async def _draw(case: Case, runtime: Runtime, answer: Body) -> dict[str, str]:
-    """The picture, and its overlay of each finding; no overlay where there is no prediction."""
-    spec = runtime.model.recipe.preprocess
-    plain = await asyncio.to_thread(draw_plain, case.body, runtime.limits, spec)
-    pictures = {"plain": _data_address(plain)}
+    """The picture, and its overlay of each finding; no overlay where there is no prediction.
+
+    What its tags put outside the intended use has an answer, whether there is a picture or not.
+    """
+    spec, pictures = runtime.model.recipe.preprocess, dict[str, str]()
+    with suppress(IntakeError, NotEvaluated):
+        plain = await asyncio.to_thread(draw_plain, case.body, runtime.limits, spec)
+        pictures["plain"] = _data_address(plain)
     if runtime.mode is Mode.LIVE and answer.get("status") == "evaluated":
         for finding in ABNORMAL:
             with suppress(NotEvaluated):  # the answer says why

@@ -238,7 +238,8 @@ async def test_the_newest_case_keeps_the_evidence_that_is_left(log_url: str) -> 
         )
     await record.close()
 
-    with closing(open_reader(log_url)) as reader, closing(open_case_index(log_url, reader)) as index:
+    reader = open_reader(log_url)
+    with closing(reader), closing(open_case_index(log_url, reader)) as index:
         index.catch_up()
         _purge(log_url)
         index.catch_up()

@@ -5,12 +5,22 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from service.core.attention import FULL_COLOUR_LOG_ODDS, Backdrop, colour_evidence
-from tests.support.radiographs import png_bytes
+from tests.support.radiographs import dicom_bytes, png_bytes
+from tests.support.scope_catalogue import PURPOSE
 from tests.support.simulated import copy_log, open_pages
 
 PART = {"HX-Request": "true"}
+WITHOUT_PICTURE = {
+    "PDF": (PURPOSE["PDF"].body({}), "NOT_AN_IMAGE"),
+    "CT without pixels": (
+        dicom_bytes(modality="CT", tags={"PixelData": None}),
+        "NOT_A_CHEST_RADIOGRAPH",
+    ),
+    "lateral, damaged": (dicom_bytes(view="LL", tags={"PixelData": b"cut"}), "VIEW_LATERAL"),
+}
 
 
 async def test_uncertainty_stands_beside_the_probabilities(
@@ -69,6 +79,19 @@ async def test_a_browser_without_scripts_gets_a_whole_page(
     assert [answer.text.count("<!doctype html>") for answer in whole + parts] == [1, 1, 0, 0]
     assert "Priority" in whole[0].text
     assert "UNKNOWN_FORMAT" in whole[1].text
+
+
+@pytest.mark.parametrize("name", ["PDF", "CT without pixels", "lateral, damaged"])
+async def test_what_has_an_answer_and_no_picture_is_shown_without_one(
+    tiny_store: Path, tmp_path: Path, name: str
+) -> None:
+    async with open_pages(tiny_store, tmp_path) as (_, client):
+        form = {"file": ("a.dcm", WITHOUT_PICTURE[name][0])}
+        shown = await client.post("/review/try", files=form, headers=PART)
+
+    assert (shown.status_code, WITHOUT_PICTURE[name][1] in shown.text) == (200, True)
+    assert "It was not called normal" in shown.text
+    assert "<img" not in shown.text
 
 
 async def test_both_doors_count_a_radiograph_alike(tiny_store: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def upload(outcome: str, body: bytes, *warnings: str, likeness: float = 0.999) -
 def respond(body: bytes) -> tuple[str, frozenset[str], Radiograph | None]:
     """What the kernel makes of an upload: outcome, codes of its cautions, and the picture."""
     try:
-        radiograph = read_radiograph(body)
+        radiograph = read_radiograph(body, intended_use=IntendedUse())
         cautions = (*radiograph.cautions, *check_scope(radiograph, IntendedUse()))
     except NotEvaluated as refusal:
         return refusal.reason, frozenset(), None
