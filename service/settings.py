@@ -179,7 +179,11 @@ class ServerSettings(_Group):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     deadline_seconds: Seconds = Field(
-        30, description="Longest time for one answer, where the caller names no deadline."
+        30,
+        description=(
+            "Longest time from the last byte of an upload to its answer, where the caller "
+            "names no deadline."
+        ),
     )
     drain_seconds: Seconds = Field(
         25, description="After SIGTERM, longest time to answer what was accepted."

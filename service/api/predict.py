@@ -1,6 +1,7 @@
 """POST /predict and POST /explain: take the upload, hand it on, wrap the answer."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -32,7 +33,10 @@ DeadlineMs = Annotated[
     int | None,
     Header(
         alias=DEADLINE_HEADER, ge=1, le=MAX_DEADLINE_MS,
-        description="Milliseconds after which the answer is of no use any more.",
+        description=(
+            "Milliseconds after which the answer is of no use any more, from the head of the "
+            "request on. Without it the service has a limit of its own, from the last byte on."
+        ),
     ),
 ]  # fmt: skip
 URGENT: Final = "stat"
@@ -172,10 +176,15 @@ async def _until_gone(request: Request) -> None:
 async def case_of(
     request: Request, runtime: Runtime, deadline_ms: int | None, upload_priority: str = ROUTINE
 ) -> AsyncIterator[Case]:
-    """Hold a place for one upload, read it, and tell the log line how it went."""
+    """Hold a place for one upload, read it, and tell the log line how it went.
+
+    A caller's own deadline begins with its request; the service's, which is about its work alone,
+    once the upload is here. How slowly it comes is bounded by either's limit, and not our fault.
+    """
     check_agreement(request)
     loop = asyncio.get_running_loop()
-    limit = runtime.deadline_seconds if deadline_ms is None else deadline_ms / 1000
+    own = None if deadline_ms is None else deadline_ms / 1000
+    limit = runtime.deadline_seconds if own is None else own
     started, received_at = loop.time(), datetime.now(UTC)
     turn = Turn(caller_of(request), is_urgent=upload_priority == URGENT)
     with runtime.admission.enter(turn, seconds=limit) as place:
@@ -183,15 +192,15 @@ async def case_of(
             request,
             place,
             max_bytes=runtime.limits.max_body_bytes,
-            seconds=runtime.body_seconds,
-            deadline_seconds=limit,
+            seconds=min(runtime.body_seconds, math.inf if own is None else own),
         )
+        arrived = loop.time()
         case = Case(
             id=new_id(),
             body=body,
             received_at=received_at,
-            deadline=started + limit,
-            seconds={"body": loop.time() - started},
+            deadline=(arrived if own is None else started) + limit,
+            seconds={"body": arrived - started},
             turn=turn,
             hold=runtime.admission.holding,
         )

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from service.admission import Place
 from service.api.problems import CodedUpload, UploadTimeout
-from service.core.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest
+from service.core.errors import BodyTooLarge, InvalidRequest
 
 FIELD = "file"
 ENVELOPE_BYTES = 16_384
@@ -25,10 +25,13 @@ MOST_DIGITS = 18
 """Of a Content-Length; Python refuses to read numbers of thousands of digits."""
 
 
-async def read_upload(
-    request: Request, place: Place, *, max_bytes: int, seconds: float, deadline_seconds: float
-) -> bytes:
+async def read_upload(request: Request, place: Place, *, max_bytes: int, seconds: float) -> bytes:
     """Read a raw body, or the one file of a multipart body.
+
+    Parameters
+    ----------
+    seconds
+        Longest time that it may take to arrive.
 
     Raises
     ------
@@ -39,9 +42,7 @@ async def read_upload(
     InvalidRequest
         A multipart body that is not exactly one part named `file`.
     UploadTimeout
-        It arrived too slowly.
-    DeadlineExceeded
-        It was still on its way when the deadline passed.
+        It arrived too slowly: what is late before it is here is the sender's to mend.
     QueueFull
         No memory is free for it.
     """
@@ -51,16 +52,12 @@ async def read_upload(
     limit = max_bytes + ENVELOPE_BYTES if is_multipart else max_bytes
     place.reserve(_promised_bytes(request, limit, max_bytes))
     try:
-        async with asyncio.timeout(min(seconds, deadline_seconds)):
+        async with asyncio.timeout(seconds):
             chunks = _bounded(request, place, limit, max_bytes)
             if is_multipart:
                 return await _read_multipart(chunks, options.get(b"boundary", b""))
             return await _read_raw(chunks)
     except TimeoutError as error:
-        if deadline_seconds < seconds:
-            raise DeadlineExceeded(
-                f"the upload did not arrive within its deadline of {deadline_seconds:g} seconds"
-            ) from error
         raise UploadTimeout(f"the upload did not arrive within {seconds:g} seconds") from error
 
 
