@@ -54,6 +54,8 @@ _OTHER_VIEW_CODES: Final = frozenset((
 ))  # fmt: skip
 """The rest of DICOM CID 4010 that may be taken of a trunk."""
 
+_FRONT_OR_BACK: Final = ("A", "P")
+
 _CHEST_CODES: Final = frozenset(
     ("51185008", "816094009", "T-D3000", "43799004", "T-D3200", "39607008", "T-28000",
      "86598002", "72410000")
@@ -73,7 +75,8 @@ def read_view(tags: Tags) -> View:
     """View Position and View Code Sequence; free text (series description) is not read.
 
     Where the two disagree, the one that is no frontal view counts. A View Position that names
-    frontal and lateral at once tells which films belong together, and not which one this is.
+    frontal and lateral at once tells which films belong together, and not which one this is. Where
+    neither tells, Patient Orientation may: of a frontal view no side runs to the front or the back.
     """
     words = re.split(r"[^A-Z]+", fold(" ".join(tags.texts("ViewPosition"))))
     by_word = _view_of(words)
@@ -82,7 +85,8 @@ def read_view(tags: Tags) -> View:
     for view in (View.OTHER, View.LATERAL):
         if view in found:
             return view
-    return next((view for view in found if view is not View.UNKNOWN), View.UNKNOWN)
+    told = next((view for view in found if view is not View.UNKNOWN), None)
+    return _view_of_sides(tags.texts("PatientOrientation")) if told is None else told
 
 
 def read_body_part(tags: Tags) -> str:
@@ -96,6 +100,16 @@ def read_region(tags: Tags) -> str:
     codes = [item.text("CodeValue").upper() for item in tags.items("AnatomicRegionSequence")]
     code = next((code for code in codes if code), "")
     return "CHEST" if code in _CHEST_CODES else code
+
+
+def _view_of_sides(directions: tuple[str, ...]) -> View:
+    """Where rows and columns run (PS3.3 C.7.6.1.1.1): A and P are anterior and posterior."""
+    if len(directions) != 2:
+        return View.UNKNOWN
+    rows, columns = (direction[:1].upper() for direction in directions)
+    if rows in _FRONT_OR_BACK:
+        return View.LATERAL
+    return View.OTHER if columns in _FRONT_OR_BACK else View.UNKNOWN
 
 
 def _view_of_code(code: str) -> View:

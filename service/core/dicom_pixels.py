@@ -19,7 +19,12 @@ from service.core.dicom_layout import (
 )
 from service.core.dicom_lut import stored_values
 from service.core.dicom_tags import Tags
-from service.core.errors import DamagedFile, PixelDataDamaged, UnsupportedTransferSyntax
+from service.core.errors import (
+    DamagedFile,
+    PixelDataDamaged,
+    UnsupportedPixelFormat,
+    UnsupportedTransferSyntax,
+)
 from service.core.grey import grey_from_colour
 
 _SUBSAMPLED = "YBR_FULL_422"
@@ -61,7 +66,7 @@ def grey_levels(
     Raises
     ------
     UnsupportedPixelFormat
-        Coloured content.
+        Coloured content, or a palette in segments.
     DamagedFile
         A palette that cannot be read.
     """
@@ -123,10 +128,12 @@ def _look_up_palette(words: Words, pixel_format: PixelFormat, tags: Tags) -> NDA
 
 def _read_palette(values: NDArray[np.int64], tags: Tags, name: str) -> NDArray[np.uint8]:
     """One channel for each stored word (PS3.3 C.7.6.3.1.5)."""
+    if f"Segmented{name}PaletteColorLookupTableData" in tags:
+        raise UnsupportedPixelFormat("a segmented palette; expected a plain one, or grey")
     descriptor = [int(n) for n in tags.numbers(f"{name}PaletteColorLookupTableDescriptor")]
     octets = tags.octets(f"{name}PaletteColorLookupTableData")
     if len(descriptor) != 3 or not octets:
-        raise DamagedFile("the palette is missing, segmented or cannot be read")
+        raise DamagedFile("the palette is missing or cannot be read")
     count = descriptor[0] & 0xFFFF or 0x10000
     width = 1 if len(octets) < 2 * count else 2
     if len(octets) < width * count:

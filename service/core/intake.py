@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from service.core.dicom import NoteContext, looks_like_dicom, read_dicom
 from service.core.errors import BodyTooLarge, EmptyUpload, UnknownFormat
@@ -11,6 +12,15 @@ from service.core.scope import IntendedUse, check_tags
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
+OTHER_FORMATS: Final = (
+    (0, b"II*\0", "TIFF"), (0, b"MM\0*", "TIFF"), (0, b"BM", "BMP"), (0, b"GIF8", "GIF"),
+    (8, b"WEBP", "WebP"), (4, b"ftyp", "HEIC, AVIF or a film"), (4, b"jP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"), (4, b"JXL ", "JPEG XL"), (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"%PDF", "PDF"), (0, b"\x1f\x8b", "gzip"), (0, b"PK\3\4", "ZIP"),
+    (0, b"iVBORw0KGgo", "PNG in Base64"), (0, b"/9j/", "JPEG in Base64"),
+    (0, b"A" * 168, "DICOM in Base64"), (0, b"--", "parts of a message that is no form"),
+)  # fmt: skip
+"""Where they have their magic; named to the sender, who may not know what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +75,17 @@ def read_radiograph(
         raise BodyTooLarge(f"{len(body)} bytes; at most {limits.max_body_bytes} are accepted")
     file_format = sniff(body)
     if file_format is None:
-        raise UnknownFormat("the bytes are neither PNG, JPEG nor DICOM")
+        raise UnknownFormat(_describe(body))
     bounds = {"max_pixels": limits.max_pixels, "min_side_px": limits.min_side_px}
     if file_format is FileFormat.DICOM:
         check = None if intended_use is None else partial(check_tags, intended_use=intended_use)
         return read_dicom(body, **bounds, note=note, check=check)
     return read_raster(body, file_format, **bounds)
+
+
+def _describe(body: bytes) -> str:
+    """What was seen instead, where it is a known format."""
+    for offset, magic, name in OTHER_FORMATS:
+        if body.startswith(magic, offset):
+            return f"the bytes look like {name}; expected PNG, JPEG or DICOM"
+    return "the bytes are neither PNG, JPEG nor DICOM"

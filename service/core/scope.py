@@ -29,10 +29,12 @@ SECONDARY_CAPTURE_UIDS = frozenset(
 FOR_PROCESSING = "FOR PROCESSING"
 CHEST_WORDS = (
     "CHEST", "THORA", "TORAX", "TORAC", "LUNG", "PULMO", "POUMON", "BRUSTKORB", "CXR",
+    "KLATKA", "HRUDNIK", "MELLKAS", "GOGUS", "AKCIGER", "КЛЕТК", "胸部",
 )  # fmt: skip
 OTHER_WORDS = (
     "ABD", "PELV", "SPIN", "LUMB", "VERTEB", "WIRBEL", "COLUMN", "COLONNA", "RACHIS", "RIB",
-    "COST", "CLAVIC", "STERN", "SHOULDER", "BREAST",
+    "COST", "CLAVIC", "STERN", "SHOULDER", "BREAST", "KREGO", "PATER", "GERINC", "OMURGA", "ПОЗВ",
+    "РЕБР", "椎", "肋",
 )  # fmt: skip
 """A body part that names one of these beside the chest is another examination."""
 

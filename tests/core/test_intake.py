@@ -1,11 +1,14 @@
 """Intake: the format by content alone, limits before decoding, and nothing but coded errors."""
 
+import base64
+import gzip
 import warnings
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from service.core.errors import (
@@ -22,6 +25,7 @@ from tests.support.radiographs import (
     chest_levels,
     dicom_bytes,
     jpeg_bytes,
+    picture_bytes,
     png_bytes,
     sentinel_dicom_bytes,
 )
@@ -103,3 +107,27 @@ def is_read_or_refused(body: bytes) -> bool:
             return read_radiograph(body, IntakeLimits(max_pixels=1_000_000)).grey.ndim == 2
         except CxrError as refused:
             return bool(refused.code)
+
+
+PICTURE = Image.fromarray(SMALL_8)
+OTHERS = {
+    "TIFF": picture_bytes(PICTURE, "TIFF"),
+    "WebP": picture_bytes(PICTURE, "WEBP"),
+    "BMP": picture_bytes(PICTURE, "BMP"),
+    "GIF": picture_bytes(PICTURE, "GIF"),
+    "JPEG 2000": picture_bytes(PICTURE, "JPEG2000"),
+    "HEIC": b"\0\0\0\x18ftypheic" + bytes(99),
+    "PDF": b"%PDF-1.7" + bytes(99),
+    "gzip": gzip.compress(dicom_bytes(SMALL)),
+    "ZIP": b"PK\3\4" + bytes(99),
+    "PNG in Base64": base64.b64encode(png_bytes(SMALL_8)),
+    "JPEG in Base64": base64.b64encode(jpeg_bytes(SMALL_8)),
+    "DICOM in Base64": base64.b64encode(dicom_bytes(SMALL)),
+    "parts of a message": b"--x\r\nContent-Type: application/dicom\r\n\r\n" + dicom_bytes(SMALL),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_format_is_named_to_its_sender(name: str) -> None:
+    with pytest.raises(UnknownFormat, match=f"look like {name}.*; expected PNG, JPEG or DICOM"):
+        read_radiograph(OTHERS[name])

@@ -84,6 +84,16 @@ CONTENT: dict[str, Case] = {
         bits_stored=8,
         tags=palette_tags((1, 2, 3)),
     ),
+    "palette in segments": refused(
+        "UNSUPPORTED_PIXEL_FORMAT",
+        LEVELS_8,
+        photometric="PALETTE COLOR",
+        bits_stored=8,
+        tags={
+            "RedPaletteColorLookupTableDescriptor": [256, 0, 16],
+            "SegmentedRedPaletteColorLookupTableData": b"\1\0\0\1\0\0\xff\xff",
+        },
+    ),
     "16-bit colour": refused(
         "UNSUPPORTED_PIXEL_FORMAT", np.dstack([LEVELS] * 3), photometric="RGB"
     ),

@@ -26,6 +26,16 @@ EXAM: dict[str, Case] = {
     "body part in other words": exact(body_part="PORT CHEST"),
     "body part in French": exact(body_part="POUMONS"),
     "body part in Spanish": exact(body_part="T\u00d3RAX"),
+    "body part in Polish": exact(body_part="KLATKA PIERSIOWA"),
+    "body part in Turkish, in UTF-8": exact(
+        body_part="x" * 8, change=replaced(b"x" * 8, "GÖĞÜS".encode())
+    ),
+    "body part in Russian, in UTF-8": exact(
+        body_part="x" * 28, change=replaced(b"x" * 28, "ГРУДНАЯ КЛЕТКА ".encode())
+    ),
+    "body part in Japanese, in UTF-8": exact(
+        body_part="x" * 6, change=replaced(b"x" * 6, "胸部".encode())
+    ),
     "body part in Spanish, in UTF-8": exact(
         body_part="T__RAX", change=replaced(b"T__RAX", "T\u00d3RAX".encode())
     ),
@@ -62,6 +72,9 @@ EXAM: dict[str, Case] = {
     "views of a whole study, this one by its code": exact(
         view="PA/LAT", tags={"ViewCodeSequence": coded("272479007")}
     ),
+    "frontal by its view, lateral by its sides": warned(
+        "ORIENTATION_SUSPECT", tags={"PatientOrientation": ["A", "F"]}
+    ),
     "view in several words": exact(view="ERECT PA"),
     "no body part": warned("BODY_PART_UNKNOWN", body_part=None),
     "age of 999 years": warned("AGE_UNKNOWN", age="999Y"),
@@ -97,6 +110,21 @@ PURPOSE: dict[str, Case] = {
     "lateral": refused("VIEW_LATERAL", view="LL"),
     "PA, lateral by its code": refused(
         "VIEW_LATERAL", tags={"ViewCodeSequence": coded("399067008")}
+    ),
+    "lateral, by its sides alone": refused(
+        "VIEW_LATERAL", view=None, tags={"PatientOrientation": ["P", "F"]}
+    ),
+    "views of a whole study, lateral by its sides": refused(
+        "VIEW_LATERAL", view="PA/LAT", tags={"PatientOrientation": ["A", "FR"]}
+    ),
+    "axial, by its sides alone": refused(
+        "VIEW_OTHER", view=None, tags={"PatientOrientation": ["L", "P"]}
+    ),
+    "thoracic spine in Polish": refused("NOT_A_CHEST_RADIOGRAPH", body_part="KREGOSLUP KLATKA"),
+    "thoracic spine in Japanese": refused(
+        "NOT_A_CHEST_RADIOGRAPH",
+        body_part="x" * 6,
+        change=replaced(b"x" * 6, "胸椎".encode()),
     ),
     "oblique, by its code": refused(
         "VIEW_OTHER", view=None, tags={"ViewCodeSequence": coded("399356000")}
