@@ -13,6 +13,7 @@ from pydicom.uid import UID
 
 from service.core.appearance import Polarity, judge_polarity
 from service.core.dicom_codecs import LOSSY
+from service.core.dicom_codestream import says_lossy
 from service.core.dicom_context import read_context
 from service.core.dicom_format import MONOCHROME, PixelFormat, Words, read_pixel_format
 from service.core.dicom_layout import PREAMBLE_BYTES, Layout, PixelSpan, find_layout
@@ -115,7 +116,7 @@ def read_dicom(
         FileFormat.DICOM,
         padding,
         replace(context, polarity_source=sources[0], window_source=sources[1]),
-        (*cautions, *_loss_caution(layout, tags), *tags.cautions()),
+        (*cautions, *_loss_caution(body, layout, tags), *tags.cautions()),
         stored,
     )
 
@@ -142,11 +143,17 @@ def _claims_pixels(tags: Tags) -> bool:
     return "Image Storage" in UID(tags.text("SOPClassUID")).name
 
 
-def _loss_caution(layout: Layout, tags: Tags) -> tuple[Caution, ...]:
-    is_lossy = layout.transfer_syntax_uid in LOSSY or tags.text("LossyImageCompression") == "01"
-    if not is_lossy:
+def _loss_caution(body: bytes, layout: Layout, tags: Tags) -> tuple[Caution, ...]:
+    is_told = layout.transfer_syntax_uid in LOSSY or tags.text("LossyImageCompression") == "01"
+    if not is_told and not _is_frame_lossy(body, layout.pixels):
         return ()
     return (Caution("LOSSY_COMPRESSION", "lossy compression: detail may be gone"),)
+
+
+def _is_frame_lossy(body: bytes, pixels: PixelSpan | None) -> bool:
+    if pixels is None or not pixels.encapsulated:
+        return False
+    return says_lossy(b"".join(body[start:end] for start, end in pixels.spans))
 
 
 def _render_grey(words: Words, pixel_format: PixelFormat, tags: Tags) -> Rendered:

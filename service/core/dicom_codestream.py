@@ -14,6 +14,7 @@ SOF_BASELINE, SOF_EXTENDED, SOF_LOSSLESS, SOF_JPEG_LS = 0xC0, 0xC1, 0xC3, 0xF7
 J2K_START = b"\xff\x4f\xff\x51"
 END_OF_IMAGE = b"\xff\xd9"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC} | {SOF_JPEG_LS}
+_START_OF_TILE, _CODING_STYLE = b"\xff\x90", b"\xff\x52"
 _MAX_TILES = 4096
 """Each tile costs memory before its first byte is read; encoders write one, or a few hundred."""
 
@@ -101,6 +102,31 @@ def read_jpeg_2000(codestream: bytes) -> Promise:
         raise PixelDataDamaged("the JPEG 2000 codestream has too many tiles or uneven components")
     depth = codestream[42]
     return Promise(bottom - top, right - left, samples, (depth & 0x7F) + 1, depth > 0x7F)
+
+
+def says_lossy(frame: bytes) -> bool:
+    """Whether a codestream says of itself that it lost detail, whatever syntax it is filed under.
+
+    JPEG-LS does by its NEAR (T.87 C.2.3), JPEG 2000 by its irreversible wavelet (T.800 A.6.1).
+    """
+    codestream = unwrap_jpeg_2000(frame)
+    if codestream.startswith(J2K_START):
+        return _has_irreversible_wavelet(codestream)
+    try:
+        parts = split_jpeg(codestream)
+    except PixelDataDamaged:
+        return False
+    near_at = 1 + 2 * parts.scan[0] if parts.scan else 0
+    return parts.process == SOF_JPEG_LS and any(parts.scan[near_at : near_at + 1])
+
+
+def _has_irreversible_wavelet(codestream: bytes) -> bool:
+    offset = 2
+    while (marker := codestream[offset : offset + 2]) not in (_START_OF_TILE, b""):
+        if marker == _CODING_STYLE:
+            return codestream[offset + 13 : offset + 14] == b"\0"
+        offset += 2 + int.from_bytes(codestream[offset + 2 : offset + 4], "big")
+    return False
 
 
 def unwrap_jpeg_2000(frame: bytes) -> bytes:

@@ -203,6 +203,23 @@ LOSSY: dict[str, Case] = {
     "JPEG-LS, near": warned("LOSSY_COMPRESSION", transfer_syntax=JPEGLSNearLossless),
     "JPEG 2000, lossy": warned("LOSSY_COMPRESSION", transfer_syntax=JPEG2000, likeness=0.99),
     "HTJ2K, lossy": warned("LOSSY_COMPRESSION", transfer_syntax=HTJ2K, likeness=0.99),
+    "JPEG-LS, near, filed as lossless": warned(
+        "LOSSY_COMPRESSION",
+        transfer_syntax=JPEGLSLossless,
+        frame=encode_frame(LEVELS, JPEGLSNearLossless, bits_stored=12),
+    ),
+    "JPEG 2000, lossy, filed as lossless": warned(
+        "LOSSY_COMPRESSION",
+        transfer_syntax=JPEG2000Lossless,
+        frame=encode_frame(LEVELS, JPEG2000, bits_stored=12),
+        likeness=0.99,
+    ),
+    "HTJ2K, lossy, filed as lossless": warned(
+        "LOSSY_COMPRESSION",
+        transfer_syntax=HTJ2KLossless,
+        frame=encode_frame(LEVELS, HTJ2K, bits_stored=12),
+        likeness=0.99,
+    ),
     "JPEG Extended, 12 bits": warned("LOSSY_COMPRESSION", transfer_syntax=JPEGExtended12Bit),
     "JPEG Baseline": warned(
         "LOSSY_COMPRESSION",
