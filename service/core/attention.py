@@ -33,7 +33,7 @@ Colour = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """The radiograph at the size of the picture.
+    """The radiograph at the size of the picture, its pixels square.
 
     Attributes
     ----------
@@ -56,13 +56,13 @@ class Overlay:
 
 
 def draw_backdrop(radiograph: Radiograph, spec: PreprocessSpec) -> Backdrop:
-    """Shrink the whole radiograph, and keep where preprocessing cropped it."""
+    """Shrink the whole radiograph to its true shape, and keep where preprocessing cropped it."""
     rows, columns = radiograph.grey.shape
-    scale = min(1.0, MAX_SIDE_PX / max(rows, columns))
-    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    row_scale, column_scale = _scales(radiograph)
+    size = (max(1, round(columns * column_scale)), max(1, round(rows * row_scale)))
     small = cv2.resize(radiograph.grey, size, interpolation=cv2.INTER_AREA)
     top_bottom, left_right = crop_box(radiograph, spec)
-    seen = (_scaled(top_bottom, scale, size[1]), _scaled(left_right, scale, size[0]))
+    seen = (_scaled(top_bottom, row_scale, size[1]), _scaled(left_right, column_scale, size[0]))
     return Backdrop((np.asarray(small, np.uint16) >> 8).astype(np.uint8), seen)
 
 
@@ -106,6 +106,15 @@ def colour_evidence(backdrop: Backdrop, evidence_hw: NDArray[np.float32]) -> Col
     opacity = (MAX_OPACITY * strength)[..., np.newaxis]
     grey[backdrop.seen] = (region * (1 - opacity) + colour * opacity).round().astype(np.uint8)
     return np.asarray(grey, np.uint8)
+
+
+def _scales(radiograph: Radiograph) -> tuple[float, float]:
+    """Of rows and of columns, neither above 1: the finer side of oblong pixels shrinks."""
+    rows, columns = radiograph.grey.shape
+    aspect = 1.0 if radiograph.dicom is None else radiograph.dicom.pixel_aspect
+    row_scale, column_scale = min(1.0, aspect), min(1.0, 1.0 / aspect)
+    shrink = min(1.0, MAX_SIDE_PX / max(rows * row_scale, columns * column_scale))
+    return row_scale * shrink, column_scale * shrink
 
 
 def _scaled(span: slice, scale: float, limit: int) -> slice:

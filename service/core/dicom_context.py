@@ -14,6 +14,17 @@ DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 MAX_AGE_YEARS = 130
 """More is mistyped; the oldest verified human reached 122."""
 
+MAX_PIXEL_ASPECT = 4.0
+"""More is mistyped: no detector or film scanner is known to write such pixels."""
+
+_PIXEL_SIDES = (
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
+    "PixelAspectRatio",
+)
+"""Each is height\\width."""
+
 _DAYS_PER_YEAR = 365.2425
 _MODALITY_BY_SOP_CLASS = {CR_IMAGE: "CR", DX_FOR_PRESENTATION: "DX", DX_FOR_PROCESSING: "DX"}
 _AGE = re.compile(r"(\d{1,3}) ?([DWMY])", re.IGNORECASE)
@@ -38,6 +49,7 @@ def read_context(tags: Tags) -> DicomContext:
         polarity_source="",
         window_source="",
         spacing_mm=read_spacing_mm(tags),
+        pixel_aspect=read_pixel_aspect(tags),
         burned_in_annotation=tags.text("BurnedInAnnotation").upper() == "YES",
         patient_orientation=tuple(value.upper() for value in tags.texts("PatientOrientation")),
         manufacturer=tags.text("Manufacturer"),
@@ -80,6 +92,22 @@ def read_spacing_mm(tags: Tags) -> tuple[float, float] | None:
         if len(spacing) == 2 and min(spacing) > 0:
             return spacing[0], spacing[1]
     return None
+
+
+def read_pixel_aspect(tags: Tags) -> float:
+    """Height of a pixel over its width; 1 where no tag tells a plausible one.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.3.1.7: Pixel Aspect Ratio is for images without a spacing.
+    """
+    for keyword in _PIXEL_SIDES:
+        sides = tags.numbers(keyword)
+        if len(sides) == 2 and min(sides) > 0:
+            aspect = sides[0] / sides[1]
+            if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT:
+                return aspect
+    return 1.0
 
 
 def _read_date(tags: Tags, keyword: str) -> date | None:

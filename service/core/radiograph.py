@@ -63,6 +63,8 @@ class DicomContext:
     polarity_source: str
     window_source: str
     spacing_mm: tuple[float, float] | None
+    pixel_aspect: float = 1.0
+    """Height of a pixel over its width."""
     anatomic_region: str = ""
     age_by_dates_years: float | None = None
     burned_in_annotation: bool = False

@@ -1,5 +1,7 @@
 """The overlay: colour only where there is evidence, and only where the network looked."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -15,12 +17,15 @@ from service.core.attention import (
 )
 from service.core.findings import FINDINGS, Finding
 from service.core.inference import Scores
+from service.core.intake import read_radiograph
 from service.core.preprocess import PreprocessSpec
 from service.core.radiograph import FileFormat, Radiograph
-from tests.support.radiographs import chest_levels
+from tests.support.radiographs import chest_levels, dicom_bytes
 
 SPEC = PreprocessSpec(side_px=64)
 MARGIN = 40
+WITHOUT: dict[str, object] = {"ImagerPixelSpacing": None}
+"""What stands in every phantom."""
 
 
 def build_radiograph(rows: int = 256, columns: int = 224) -> Radiograph:
@@ -68,6 +73,45 @@ def test_large_radiograph_is_shrunk_with_its_crop() -> None:
 
     assert backdrop.grey.shape == (MAX_SIDE_PX, MAX_SIDE_PX // 2)
     assert backdrop.seen[0] == slice(MARGIN // 2, MAX_SIDE_PX - MARGIN // 2)
+
+
+@pytest.mark.parametrize(
+    ("tags", "shrunk"),
+    [
+        ({"PixelAspectRatio": ["2", "1"]}, (1, 2)),
+        ({"PixelAspectRatio": ["1", "2"]}, (2, 1)),
+        ({"PixelSpacing": ["0.2", "0.1"]}, (1, 2)),
+        ({"ImagerPixelSpacing": ["0.1", "0.2"]}, (2, 1)),
+        ({"NominalScannedPixelSpacing": ["0.2", "0.1"]}, (1, 2)),
+        ({"PixelSpacing": ["0.1", "0.1"], "PixelAspectRatio": ["2", "1"]}, (1, 1)),
+        ({"PixelSpacing": ["0.2", "0.1"], "PixelAspectRatio": ["1", "1"]}, (1, 2)),
+        ({"PixelSpacing": ["0", "0.1"], "ImagerPixelSpacing": ["0.2", "0.1"]}, (1, 2)),
+        ({"PixelSpacing": ["100", "0.1"]}, (1, 1)),
+        ({"PixelAspectRatio": ["2"]}, (1, 1)),
+    ],
+)
+def test_picture_and_map_have_the_true_shape_where_pixels_are_not_square(
+    tags: dict[str, Sequence[str]], shrunk: tuple[int, int]
+) -> None:
+    stored = np.pad(chest_levels(256, 224, bits=12), MARGIN)
+    down, across = shrunk
+
+    backdrop = draw_backdrop(read_radiograph(dicom_bytes(stored, tags=WITHOUT | tags)), SPEC)
+
+    assert backdrop.grey.shape == (stored.shape[0] // down, stored.shape[1] // across)
+    assert backdrop.seen == (
+        slice(MARGIN // down, (MARGIN + 256) // down),
+        slice(MARGIN // across, (MARGIN + 224) // across),
+    )
+
+
+def test_large_radiograph_of_tall_pixels_fills_the_picture() -> None:
+    tags: dict[str, object] = WITHOUT | {"PixelAspectRatio": ["2", "1"]}
+    stored = chest_levels(1024, 2048, bits=12)
+
+    backdrop = draw_backdrop(read_radiograph(dicom_bytes(stored, tags=tags)), SPEC)
+
+    assert backdrop.grey.shape == (MAX_SIDE_PX, MAX_SIDE_PX)
 
 
 def test_more_probable_abnormal_finding_is_shown() -> None:

@@ -1,14 +1,16 @@
 """What the page shows of an answer: all that `POST /predict` tells of the same file."""
 
+import base64
 import re
 from importlib.resources import files
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from service.core.attention import FULL_COLOUR_LOG_ODDS, Backdrop, colour_evidence
-from tests.support.radiographs import dicom_bytes, png_bytes
+from tests.support.radiographs import chest_levels, dicom_bytes, png_bytes
 from tests.support.scope_catalogue import PURPOSE
 from tests.support.simulated import copy_log, open_pages
 
@@ -50,6 +52,21 @@ async def test_the_map_has_a_legend_and_starts_with_the_finding_that_explain_dra
     assert re.findall(r'value="(\w+)" checked', shown) == [drawn]
     assert re.findall(r'class="overlay" data-finding="(\w+)"', shown) == [drawn]
     assert "evidence of 6 in log-odds or more, odds of 403 to 1" in shown
+
+
+async def test_pixels_that_are_not_square_are_shown_in_their_true_shape(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    stored, tags = chest_levels(512, 448, bits=12), {"ImagerPixelSpacing": ["0.2", "0.1"]}
+    async with open_pages(tiny_store, tmp_path) as (_, client):
+        form = {"file": ("a.dcm", dicom_bytes(stored, tags=tags))}
+        shown = (await client.post("/review/try", files=form, headers=PART)).text
+
+    pictures = [
+        np.asarray(cv2.imdecode(np.frombuffer(base64.b64decode(png), np.uint8), cv2.IMREAD_COLOR))
+        for png in re.findall(r'src="data:image/png;base64,([^"]+)"', shown)
+    ]
+    assert [picture.shape[:2] for picture in pictures] == [(512, 224)] * 3
 
 
 def test_colours_of_the_legend_are_those_of_the_map() -> None:
