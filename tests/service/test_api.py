@@ -188,7 +188,7 @@ async def test_docs_ask_no_other_host(service: OpenApp) -> None:
     loaded = [await service.client.get(asset) for asset in assets]
     assert "http" not in page.replace("http-equiv", "")
     assert {response.status_code for response in loaded} == {200}
-    assert len(loaded) == 3
+    assert len(loaded) == 5
 
 
 async def test_wrong_method_names_the_right_one(service: OpenApp) -> None:
