@@ -1,5 +1,6 @@
 """The Candidate page against counts by hand, scipy, scikit-learn, statsmodels and a definition."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,14 @@ async def test_areas_shift_flips_and_bars_are_those_of_the_rows(
         assert told[f"{name}_histogram"] == bars
 
 
+async def test_no_model_stands_out_by_its_type_alone(ask: Ask) -> None:
+    (page,) = await ask("/review/comparison?days=3650")
+
+    areas = re.findall(r"<dt>AUC</dt><dd>(.*?)</dd>", page.text)
+    assert len(areas) == len(FINDINGS)
+    assert "<b>" not in "".join(areas)
+
+
 async def test_the_flips_are_the_newest_of_the_rows(ask: Ask, radiographs: list[Seen]) -> None:
     (answer,) = await ask("/review/api/comparison?days=3650")
     told = answer.json()["flips"]
@@ -136,6 +145,9 @@ async def test_the_page_shows_these_numbers(ask: Ask, radiographs: list[Seen]) -
         difference, low, high, p_value = both.delong()
         shown = fact_of(page.text, "AUC", place).replace("\N{MINUS SIGN}", "-")
         assert f"difference {difference:+.4f} ({low:+.4f} to {high:+.4f})" in shown
+        truth, sides = both.positive[both.clear], (both.first[both.clear], both.second[both.clear])
+        areas = [f"{roc_auc_score(truth, scores):.4f}" for scores in sides]
+        assert shown.startswith(f"champion {areas[0]}, candidate {areas[1]};")
         assert shown.endswith("< 0.001" if p_value < 0.001 else f"{p_value:.3f}")
         flips = int((both.flag != both.other).sum())
         assert fact_of(page.text, "Flips", place) == f"{flips:,} of {len(both.studies):,}"
