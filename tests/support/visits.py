@@ -14,9 +14,12 @@ Scheme = Literal["light", "dark"]
 VIEWS: dict[str, tuple[int, int, Scheme]] = {
     "wide-light": (1280, 900, "light"),
     "wide-dark": (1280, 900, "dark"),
+    "middle-light": (1024, 768, "light"),
     "narrow-light": (390, 844, "light"),
     "narrow-dark": (390, 844, "dark"),
 }
+CUT_TABLES = """() => [...document.querySelectorAll(".scroll")]
+  .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.ariaLabel)"""
 
 
 class Visit:
@@ -54,6 +57,11 @@ class Visit:
             for fault in violations
             if fault["impact"] in ("serious", "critical")
         ]
+
+    def cut_tables(self) -> list[str]:
+        """Names of the tables that are wider than their place, so that a column is not seen."""
+        cut: list[str] = self.page.evaluate(CUT_TABLES)
+        return cut
 
     def overflow_px(self) -> int:
         """How far the page reaches beyond its width."""
