@@ -100,6 +100,17 @@ def read_columns(
     return {name: _joined(name, [part[name] for part in ordered]) for name in names}
 
 
+def read_words(connection: Connection, name: str) -> set[str]:
+    """Every word of one of `TEXTS` over all cases: what sealed blocks list, and the rows beside."""
+    lists = select(case_columns.c.words).where(case_columns.c.name == name).distinct()
+    words = {word for told in connection.scalars(lists) for word in json.loads(told)}
+    sealed, size = set(connection.scalars(select(case_blocks.c.block))), _block_cases(connection)
+    for first, last in _ranges(_missing(connection, sealed, size)):
+        beside = select(cases.c[name]).where(*_within(first, last, size)).distinct()
+        words.update(connection.scalars(beside))
+    return words - {None}
+
+
 def seal(connection: Connection, limit: int) -> int:
     """Hold some more blocks by column; returns how many.
 

@@ -1,6 +1,6 @@
 """Rows of the case index by priority, in pages that cost the same however far one has turned."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection, func, select
 
 from service.core.findings import ABNORMAL, Finding
 from service.core.triage import Priority
-from service.record.case_columns import NONE
+from service.record.case_columns import NONE, read_words
 from service.record.case_tables import PRIORITY_RANK, cases
 from service.record.entry import Outcome
 from service.review.cases import DAY_SECONDS, Cases, Span, load_window, newest_time
@@ -107,9 +107,8 @@ def read_page(connection: Connection, filters: Filters, *, page_rows: int = PAGE
 
 
 def read_choices(connection: Connection) -> dict[str, list[str]]:
-    """Values that the filters can take."""
-    names = {"scanner": cases.c.scanner, "model": cases.c.model}
-    return {name: sorted(_distinct(connection, column)) for name, column in names.items()}
+    """Values that the filters can take, however long ago they last came."""
+    return {name: sorted(read_words(connection, name)) for name in ("scanner", "model")}
 
 
 def read_one(connection: Connection, entry_id: str) -> Row | None:
@@ -197,13 +196,6 @@ def count_readings(connection: Connection) -> Readings:
     found = {row[0]: row[1] for row in connection.execute(counted)}
     given = select(func.count()).select_from(cases).where(cases.c.adjudicated == 1)
     return Readings(found.get(0, 0), found.get(1, 0), connection.scalar(given) or 0)
-
-
-def _distinct(connection: Connection, column: ColumnElement[str]) -> Iterator[str]:
-    """Step from value to value; a plain DISTINCT reads every row."""
-    recent = select(cases.c.sequence).order_by(cases.c.sequence.desc()).limit(20_000).subquery()
-    values = select(column).where(cases.c.sequence.in_(select(recent.c.sequence))).distinct()
-    yield from (row[0] for row in connection.execute(values))
 
 
 def _asked(filters: Filters) -> list[str]:
