@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.review_pages import paths_of, table_of, time_page
 from service.logs import set_up_logs
-from service.record import open_reader
+from service.record import load_or_create_key, open_reader
 from service.record.case_index import open_case_index
 from service.record.export import export_csv, export_parquet
 from service.record.tables import CHAINED
@@ -113,6 +113,7 @@ def main() -> None:
         build(url, asked.rows)
     keep_up(url)
     record = RecordSettings(url=url, site_key_file=asked.folder / "site.key")
+    load_or_create_key(record.site_key_file)  # no service starts over rows without one
     if asked.pages is None:
         export(url, asked.folder)  # first: its memory is not to be hidden by that of the pages
     walked = walk(url, Settings(record=record), asked.pages or "", asked.limit)
