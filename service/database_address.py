@@ -1,12 +1,13 @@
 """The address of the database, with the password from the file that holds it."""
 
 from pathlib import Path
-
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from typing import Final
 
 BACKENDS = ("sqlite", "postgresql")
 """What the shadow log is written for."""
+
+SQLITE_FILE: Final = "sqlite:///"
+"""Whatever path follows: it has no user, and no password."""
 
 
 def with_password(url: str, password_file: Path | None) -> str:
@@ -17,6 +18,12 @@ def with_password(url: str, password_file: Path | None) -> str:
     ValueError
         It is no address, there are two passwords, or the file cannot be read; nothing is repeated.
     """
+    if url.startswith(SQLITE_FILE):
+        return url
+    # A third of a second, which the network of a site on SQLite need not wait for.
+    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
     try:
         address = make_url(url)
     except (ArgumentError, ValueError):  # ValueError: it quotes what should be the port

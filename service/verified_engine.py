@@ -79,13 +79,17 @@ class HeadStart:
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="head-start")
         can_read = Event()
         self._loading: Future[Artifact] = Future()
-        self._opening: Future[tuple[str, Engine]] | None = self._thread.submit(
-            _open_current, self._loading, can_read.wait
-        )
-        self._thread.shutdown(wait=False)
+        self._opening: Future[tuple[str, Engine]] | None = None
+        try:
+            settings = _read_settings()  # here, since what it checks may bring in a package
+        except Exception as error:  # noqa: BLE001 - who reads them next meets the same, and tells it
+            self._loading.set_exception(error)
+        else:
+            thread = ThreadPoolExecutor(1, thread_name_prefix="head-start")
+            self._opening = thread.submit(_open_current, settings, self._loading, can_read.wait)
+            thread.shutdown(wait=False)
         try:
             import_module("service.core.self_test")
         finally:
@@ -126,10 +130,10 @@ class _LeftToOthers(Exception):
 
 
 def _open_current(
-    loading: "Future[Artifact]", before_proof: Callable[[], object]
+    settings: Settings, loading: "Future[Artifact]", before_proof: Callable[[], object]
 ) -> tuple[str, Engine]:
     try:
-        settings, artifact = _load_current()
+        artifact = load_current(find_model_store(settings.model.store))
     except BaseException as error:
         loading.set_exception(error)
         raise
@@ -137,10 +141,10 @@ def _open_current(
     return artifact.digest, open_verified_engine(settings, artifact, before_proof=before_proof)
 
 
-def _load_current() -> tuple[Settings, Artifact]:
+def _read_settings() -> Settings:
     settings = read_settings()
     engine = settings.engine
     if may_bring_torch(engine.name, engine.device) or trust_of(settings).is_asked_for:
         raise _LeftToOthers
     set_up_logs(settings.log_level)
-    return settings, load_current(find_model_store(settings.model.store))
+    return settings

@@ -1,11 +1,10 @@
 """Tags -> which part of the body, seen from which side: words and codes in many spellings."""
 
 import re
-import unicodedata
-from contextlib import suppress
 from typing import Final
 
 from service.core.dicom_tags import Tags
+from service.core.folding import fold
 from service.core.radiograph import View
 
 LATERAL_WORDS: Final = frozenset(
@@ -61,14 +60,6 @@ _CHEST_CODES: Final = frozenset(
      "86598002", "72410000")
 )  # fmt: skip
 """DICOM CID 4009 and 4: chest, thoracic cavity, lung and its apex, mediastinum; SNOMED CT, SRT."""
-
-
-def fold(text: str) -> str:
-    """Capitals without accents, whatever character set the sender took."""
-    with suppress(UnicodeError):  # code strings have none of their own, so UTF-8 reads as Latin 1
-        text = text.encode("latin-1").decode("utf-8")
-    letters = unicodedata.normalize("NFKD", text.upper())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def read_view(tags: Tags) -> View:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.appearance import LEAST_LIKENESS, Polarity, compare, polarity_of, thin, turn_of
-from service.core.dicom_anatomy import fold
 from service.core.errors import NotEvaluated
+from service.core.folding import fold
 from service.core.percentiles import percentiles
 from service.core.radiograph import WHITE, Caution, DicomContext, Grey, Radiograph, View
 

@@ -37,6 +37,12 @@ others = {"alembic", "httpx", "service.cli", "service.demo", "service.shadow_cli
 print(sorted(others & set(sys.modules)))
 """
 
+ONLY_THE_ENGINE = """
+import sys
+import service.verified_engine
+print(sorted({"fastapi", "pydicom", "scipy", "sqlalchemy", "typer"} & set(sys.modules)))
+"""
+
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
@@ -151,6 +157,14 @@ def test_service_that_refuses_to_start_says_why(
 def test_who_only_serves_does_not_wait_for_the_other_commands() -> None:
     finished = subprocess.run(
         [sys.executable, "-c", ONLY_SERVING], capture_output=True, text=True, check=True
+    )
+
+    assert finished.stdout == "[]\n"
+
+
+def test_network_compiles_before_what_it_does_not_need_is_imported() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", ONLY_THE_ENGINE], capture_output=True, text=True, check=True
     )
 
     assert finished.stdout == "[]\n"

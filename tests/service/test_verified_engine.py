@@ -100,13 +100,20 @@ def test_a_model_that_is_refused_is_left_to_the_ordinary_way(
     assert head_start.take(artifact) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CXR_NO_SUCH_SETTING", "1"), ("CXR_RECORD__URL", "mysql://cxr@localhost/cxr")],
+)
 def test_settings_that_are_refused_are_left_to_the_ordinary_way(
-    site: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = load_current(site)
-    monkeypatch.setenv("CXR_NO_SUCH_SETTING", "1")
+    monkeypatch.setenv(name, value)
 
-    assert HeadStart().take(artifact) is None
+    head_start = HeadStart()
+
+    assert head_start.artifact(site) is None
+    assert head_start.take(artifact) is None
 
 
 @pytest.mark.parametrize(
