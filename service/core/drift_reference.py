@@ -7,11 +7,12 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from statistics import NormalDist
 from typing import Annotated
 from zipfile import BadZipFile
 
 import numpy as np
-import scipy  # its parts are imported where they are used first
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -134,10 +135,14 @@ class Standardiser:
         return (z - self._mean) / self._spread
 
 
+@lru_cache(maxsize=4)
 def _normal_scores(count: int) -> Numbers:
-    """(2 * count + 1,) of every rank, in halves, that a value can have among so many."""
+    """(2 * count + 1,) of every rank, in halves, that a value can have among so many.
+
+    By the standard library: a service that starts need not wait for scipy.
+    """
     ranks = np.clip(np.arange(2 * count + 1) / 2, 0.5, count - 0.5) / count
-    return np.asarray(scipy.special.ndtri(ranks), np.float64)
+    return np.array([NormalDist().inv_cdf(rank) for rank in ranks])
 
 
 def read_reference(body: bytes) -> Reference:

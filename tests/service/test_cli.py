@@ -37,6 +37,16 @@ others = {"alembic", "httpx", "service.cli", "service.demo", "service.shadow_cli
 print(sorted(others & set(sys.modules)))
 """
 
+WITHOUT_SCIPY = """
+import sys
+import service.serve_cli
+from service.core.artifact import load_current
+from service.drift_sighting import open_comparison
+from service.settings import find_model_store
+assert open_comparison(load_current(find_model_store(None)).files).detector is not None
+print([name for name in sys.modules if name.startswith(("scipy.special", "scipy.stats"))])
+"""
+
 ONLY_THE_ENGINE = """
 import sys
 import service.verified_engine
@@ -157,6 +167,14 @@ def test_service_that_refuses_to_start_says_why(
 def test_who_only_serves_does_not_wait_for_the_other_commands() -> None:
     finished = subprocess.run(
         [sys.executable, "-c", ONLY_SERVING], capture_output=True, text=True, check=True
+    )
+
+    assert finished.stdout == "[]\n"
+
+
+def test_start_with_a_drift_reference_does_not_wait_for_scipy() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SCIPY], capture_output=True, text=True, check=True
     )
 
     assert finished.stdout == "[]\n"
