@@ -6,10 +6,14 @@ from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
 from service.disk import Room, measure_room
+
+STEP_BYTES: Final = 16 << 20
+"""Of the room that is told: how long the row of one radiograph is must not be told by it."""
 
 
 class DataFolder(StrEnum):
@@ -46,7 +50,8 @@ class DiskMetrics:
     ) -> None:
         available = Gauge(
             "cxr_filesystem_avail_bytes",
-            "Bytes that may still be written to the file system of a data folder.",
+            "Bytes that may still be written to the file system of a data folder, "
+            "in steps of 16 MiB.",
             ["folder"], registry=registry,
         )  # fmt: skip
         size = Gauge(
@@ -60,7 +65,7 @@ class DiskMetrics:
 
 def _available(measure: Callable[[Path], Room], folder: Path) -> float:
     with suppress(OSError):
-        return measure(folder).available
+        return measure(folder).available // STEP_BYTES * STEP_BYTES
     return math.nan  # the rest of the page is told all the same
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -59,7 +60,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def shadow(store: Path, tmp_path: Path) -> AsyncIterator[OpenApp]:
+async def shadow(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OpenApp]:
+    """On a disk that nobody else writes to; its room is told in steps (`disk_metrics`)."""
+    room = os.statvfs(tmp_path)
+    monkeypatch.setattr("service.disk.os.statvfs", lambda _: room)
     async with open_app(tiny_settings(store, tmp_path, mode="shadow")) as service:
         yield service
 

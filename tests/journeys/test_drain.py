@@ -44,8 +44,12 @@ async def drain(
 
 @pytest.fixture
 async def service(tiny_store: Path, tmp_path: Path) -> AsyncIterator[Service]:
-    with running_service(tiny_store, tmp_path) as running:
-        yield running
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` hands on that it is ignored
+    try:
+        with running_service(tiny_store, tmp_path) as running:
+            yield running
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGHUP])

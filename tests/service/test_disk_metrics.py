@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.disk import Room, measure_room
-from service.disk_metrics import DataFolder, DiskMetrics
+from service.disk_metrics import STEP_BYTES, DataFolder, DiskMetrics
 from service.settings import ModelSettings, PacsSettings, RecordSettings, Settings
 from service.workshop import data_folders
 from tests.support.apps import open_app, tiny_settings
@@ -26,10 +26,19 @@ def expose(
 
 
 def test_room_is_read_anew_at_each_scrape() -> None:
-    rooms = iter([Room(9, 10), Room(4, 10)])
+    rooms = iter([Room(9 * STEP_BYTES, 10), Room(4 * STEP_BYTES, 10)])
     ask = expose(lambda _: next(rooms), DataFolder.RECORD)
 
-    assert [ask(NAMES[0], DataFolder.RECORD) for _ in range(2)] == [9, 4]
+    told = [ask(NAMES[0], DataFolder.RECORD) for _ in range(2)]
+    assert told == [9 * STEP_BYTES, 4 * STEP_BYTES]
+
+
+def test_room_does_not_tell_how_long_a_row_is() -> None:
+    free = 5 * STEP_BYTES - 1
+    rooms = iter(Room(free - row, 10 * STEP_BYTES) for row in (0, 86_016, 102_400))
+    ask = expose(lambda _: next(rooms), DataFolder.RECORD)
+
+    assert [ask(NAMES[0], DataFolder.RECORD) for _ in range(3)] == [4 * STEP_BYTES] * 3
 
 
 def test_folder_that_the_site_has_not_got_has_no_series() -> None:
