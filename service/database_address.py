@@ -20,9 +20,8 @@ def with_password(url: str, password_file: Path | None) -> str:
     """
     if url.startswith(SQLITE_FILE):
         return url
-    # A third of a second, which the network of a site on SQLite need not wait for.
-    from sqlalchemy import make_url  # noqa: PLC0415
-    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+    from sqlalchemy import make_url  # noqa: PLC0415 - a third of a second that SQLite does not need
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - likewise
 
     try:
         address = make_url(url)
