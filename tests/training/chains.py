@@ -42,9 +42,9 @@ def run_chain(folder: Path, data: Path, config: RunConfig) -> Chain:
     return Chain(place, version, tuning, evaluation, artifact)
 
 
-def copy_run(chain: Chain, folder: Path) -> Workplace:
+def copy_run(place: Workplace, folder: Path) -> Workplace:
     folder.mkdir(parents=True, exist_ok=True)
-    for path in chain.place.run.iterdir():
+    for path in place.run.iterdir():
         if path.is_file():
             (folder / path.name).write_bytes(path.read_bytes())
-    return Workplace(chain.place.data, folder, quiet())
+    return Workplace(place.data, folder, quiet())

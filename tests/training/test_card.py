@@ -2,9 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
-from tests.training.split_scores import make_evaluation, make_tuning
 from training.card.data import quoted, scope_parts
 from training.card.limits import audit_limits, detector_limits
 from training.card.page import NO_THRESHOLD, _rates
@@ -13,16 +10,6 @@ from training.evaluate import ONE_SOURCE, SEVERAL_SOURCES, say_external
 from training.measures.results import Evaluation, Tuning
 from training.report.html import write_html_report
 from training.report.patients import patient_lines
-
-
-@pytest.fixture(scope="module")
-def tuning() -> Tuning:
-    return make_tuning()
-
-
-@pytest.fixture(scope="module")
-def evaluation(tuning: Tuning) -> Evaluation:
-    return make_evaluation(tuning)
 
 
 def with_sources(tuning: Tuning, *sources: str) -> Tuning:

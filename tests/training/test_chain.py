@@ -148,7 +148,7 @@ def test_model_card_holds_numbers_limits_and_licences(chain: Chain) -> None:
 
 
 def test_tuning_of_other_weights_is_not_evaluated(chain: Chain, tmp_path: Path) -> None:
-    place = copy_run(chain, tmp_path)
+    place = copy_run(chain.place, tmp_path)
     weights = bytearray((place.run / WEIGHTS).read_bytes())
     weights[-1] ^= 1
     (place.run / WEIGHTS).write_bytes(weights)

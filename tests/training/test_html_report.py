@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.split_scores import make_evaluation, make_tuning
 from training.measures.results import EVALUATION, Evaluation, Tuning, dump_record, load_record
 from training.report.html import write_html_report
 from training.report.tables import Section, Table
@@ -58,16 +57,6 @@ class Page(HTMLParser):
             self.headings[-1] += data
         if self.open and self.open[-1] in {"td", "th"}:
             self.rows[-1][-1] += data
-
-
-@pytest.fixture(scope="module")
-def tuning() -> Tuning:
-    return make_tuning()
-
-
-@pytest.fixture(scope="module")
-def evaluation(tuning: Tuning) -> Evaluation:
-    return make_evaluation(tuning)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from rich.console import Console
 from service.core.artifact import Artifact, AuditVerdict, load_artifact
 from service.core.errors import ArtifactMissing
 from service.core.findings import FINDINGS
+from tests.training.chains import copy_run
 from tests.training.study_folders import (
     FEW,
     Counts,
@@ -122,7 +123,7 @@ def test_card_says_that_nobody_certifies_for_the_intended_use(made: Made) -> Non
 
 
 def test_act_alone_refuses_and_takes_an_earlier_detector_away(made: Made, tmp_path: Path) -> None:
-    place = copy_of(made, tmp_path)
+    place = copy_run(made.place, tmp_path)
     for name in ("ood.npz", "ood.json"):
         (place.run / name).write_bytes(b"of other data")
     (place.run / NO_DETECTOR).unlink()
@@ -139,7 +140,7 @@ def test_act_alone_refuses_and_takes_an_earlier_detector_away(made: Made, tmp_pa
 def test_missing_detector_of_another_run_is_not_released(
     made: Made, tmp_path: Path, field: str
 ) -> None:
-    place = copy_of(made, tmp_path / "run")
+    place = copy_run(made.place, tmp_path / "run")
     absent = load_record(place.run, NO_DETECTOR, NoDetector, "ood")
     other = replace(absent, **{field: "sha256:" + "0" * 64})
     (place.run / NO_DETECTOR).write_bytes(dump_record(other))
@@ -149,7 +150,7 @@ def test_missing_detector_of_another_run_is_not_released(
 
 
 def test_detector_that_was_not_asked_for_is_told_too(made: Made, tmp_path: Path) -> None:
-    place = copy_of(made, tmp_path / "run")
+    place = copy_run(made.place, tmp_path / "run")
     (place.run / NO_DETECTOR).unlink()
 
     artifact = run_release(place, None, wish_for(tmp_path / "store"))
@@ -227,11 +228,3 @@ def test_version_of_one_source_is_whole(made: Made) -> None:
     assert made.artifact.files[WEIGHTS] == (made.place.run / WEIGHTS).read_bytes()
     assert made.artifact.manifest.metrics
     assert Split.TEST in made.card
-
-
-def copy_of(made: Made, folder: Path) -> Workplace:
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in made.place.run.iterdir():
-        if path.is_file():
-            (folder / path.name).write_bytes(path.read_bytes())
-    return Workplace(made.place.data, folder, quiet())

@@ -63,7 +63,7 @@ def test_promoted_release_is_in_the_history_and_can_be_taken_back(
 def test_release_that_would_lose_a_threshold_is_written_and_does_not_serve(
     chain: Chain, tmp_path: Path
 ) -> None:
-    place = copy_run(chain, tmp_path / "run")
+    place = copy_run(chain.place, tmp_path / "run")
     store = build_tiny_artifact(tmp_path / "store")
     version = Version(store, "cxr-tiny", "0.0.2")
 
@@ -89,7 +89,7 @@ def test_changed_release_is_noticed(chain: Chain, tmp_path: Path) -> None:
 
 
 def test_evaluation_of_another_tuning_is_not_released(chain: Chain, tmp_path: Path) -> None:
-    place = copy_run(chain, tmp_path)
+    place = copy_run(chain.place, tmp_path)
     (place.run / TUNING).write_text((place.run / TUNING).read_text() + "\n")
 
     with pytest.raises(RunIncomplete, match="cxr-train evaluate"):
@@ -102,7 +102,7 @@ def test_evaluation_of_another_tuning_is_not_released(chain: Chain, tmp_path: Pa
 def test_evaluation_of_other_settings_or_data_is_not_released(
     chain: Chain, tmp_path: Path, field: str
 ) -> None:
-    place = copy_run(chain, tmp_path)
+    place = copy_run(chain.place, tmp_path)
     other = replace(chain.evaluation, **{field: DIGEST})  # type: ignore[arg-type]  # a text field
     (place.run / EVALUATION).write_bytes(dump_record(other))
 
@@ -114,7 +114,7 @@ def test_evaluation_of_other_settings_or_data_is_not_released(
 def test_audit_of_other_settings_or_data_is_not_released(
     chain: Chain, tmp_path: Path, field: str
 ) -> None:
-    place = copy_run(chain, tmp_path)
+    place = copy_run(chain.place, tmp_path)
     audit = replace(audit_of(chain), **{field: DIGEST})  # type: ignore[arg-type]  # a text field
     (place.run / AUDIT).write_bytes(dump_record(audit))
 
@@ -123,7 +123,7 @@ def test_audit_of_other_settings_or_data_is_not_released(
 
 
 def test_nothing_is_left_where_a_release_fails(chain: Chain, tmp_path: Path) -> None:
-    place = copy_run(chain, tmp_path / "run")
+    place = copy_run(chain.place, tmp_path / "run")
     broken = (place.run / EVALUATION).read_text().replace('"value"', '"worth"')
     (place.run / EVALUATION).write_text(broken)
 
@@ -136,7 +136,7 @@ def test_nothing_is_left_where_a_release_fails(chain: Chain, tmp_path: Path) -> 
 def test_released_version_carries_the_drift_reference_of_its_weights(
     chain: Chain, tmp_path: Path
 ) -> None:
-    place = copy_run(chain, tmp_path / "run")
+    place = copy_run(chain.place, tmp_path / "run")
     made = run_drift_reference(place, None, FEW_IMAGES)
 
     artifact = run_release(place, None, wish(Version(tmp_path / "store", "t", "1")))
@@ -147,7 +147,7 @@ def test_released_version_carries_the_drift_reference_of_its_weights(
 
 
 def test_drift_reference_of_other_weights_is_not_released(chain: Chain, tmp_path: Path) -> None:
-    place = copy_run(chain, tmp_path / "run")
+    place = copy_run(chain.place, tmp_path / "run")
     other = small_reference()
     header = other.header.model_copy(update={"weights_digest": "sha256:0"})
     (place.run / DRIFT_REFERENCE).write_bytes(write_reference(replace(other, header=header)))
@@ -172,7 +172,7 @@ def test_same_run_and_fixed_time_give_the_same_digest_whatever_the_clock_says(
     monkeypatch.setenv(EPOCH, "1700000000")
     released = []
     for year in ("2030", "2031"):
-        place = copy_run(chain, tmp_path / year / "run")
+        place = copy_run(chain.place, tmp_path / year / "run")
         with time_machine.travel(f"{year}-02-03T04:05:06+00:00", tick=True):
             run_drift_reference(place, None, FEW_IMAGES)
             version = Version(tmp_path / year / "store", "cxr-tiny", "0.0.4")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.training.split_scores import make_evaluation, make_tuning
 from tests.training.study_folders import quiet
 from training.acts.report import run_simulate, write_report
 from training.data.studies import Split
@@ -21,16 +20,6 @@ from training.measures.results import (
     file_digest,
 )
 from training.search.recipes import SEARCH, Fold, Search
-
-
-@pytest.fixture(scope="module")
-def tuning() -> Tuning:
-    return make_tuning()
-
-
-@pytest.fixture(scope="module")
-def evaluation(tuning: Tuning) -> Evaluation:
-    return make_evaluation(tuning)
 
 
 def write_run(folder: Path, tuning: Tuning, evaluation: Evaluation) -> Path:
