@@ -48,7 +48,6 @@ def read_context(tags: Tags) -> DicomContext:
         sop_class_uid=sop_class,
         polarity_source="",
         window_source="",
-        spacing_mm=read_spacing_mm(tags),
         pixel_aspect=read_pixel_aspect(tags),
         burned_in_annotation=tags.text("BurnedInAnnotation").upper() == "YES",
         patient_orientation=tuple(value.upper() for value in tags.texts("PatientOrientation")),
@@ -83,15 +82,6 @@ def read_age_by_dates(tags: Tags) -> float | None:
         return None
     # Whole years from the first birthday on: a calendar year is not 365.2425 days.
     return float(birthdays) if birthdays else (day - born).days / _DAYS_PER_YEAR
-
-
-def read_spacing_mm(tags: Tags) -> tuple[float, float] | None:
-    """Rows, columns: calibrated Pixel Spacing, else the detector's own."""
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        spacing = tags.numbers(keyword)
-        if len(spacing) == 2 and min(spacing) > 0:
-            return spacing[0], spacing[1]
-    return None
 
 
 def read_pixel_aspect(tags: Tags) -> float:

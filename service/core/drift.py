@@ -142,10 +142,10 @@ class Detector:
 
     def alarm(self, track: Track) -> Alarm | None:
         """The series furthest beyond its limit; of several at the cap, the latest to start."""
-        if not self.is_alarmed(track):
-            return None
         ratios = track.sums / self._limits
         worst = float(ratios.max())
+        if worst <= 1:
+            return None
         is_leader = np.isclose(ratios, worst)
         place = int(np.where(is_leader, track.since_images, -1).argmax())
         since_image = int(track.since_images.ravel()[place])

@@ -62,7 +62,6 @@ class DicomContext:
     sop_class_uid: str
     polarity_source: str
     window_source: str
-    spacing_mm: tuple[float, float] | None
     pixel_aspect: float = 1.0
     """Height of a pixel over its width."""
     anatomic_region: str = ""

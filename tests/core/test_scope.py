@@ -24,7 +24,6 @@ CONTEXT = DicomContext(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
     polarity_source="PHOTOMETRIC_INTERPRETATION",
     window_source="PERCENTILES",
-    spacing_mm=None,
 )
 
 

@@ -8,13 +8,13 @@ import pytest
 import structlog.testing
 from prometheus_client import CollectorRegistry
 
-from service.core.drift import WINDOW_IMAGES
+from service.core.drift import WINDOW_IMAGES, Alarm, Detector, Track
 from service.core.drift_reference import DRIFT_REFERENCE, write_reference
 from service.core.drift_scalars import Scalar
 from service.core.drift_shifts import parse_shift
 from service.core.errors import ArtifactInvalid
 from service.drift_metrics import DriftMetrics
-from service.drift_monitor import DriftMonitor
+from service.drift_monitor import DIAGNOSE_IMAGES, DriftMonitor
 from service.drift_sighting import open_comparison
 from service.drift_state import STATE, load_state
 from tests.support.drift import draw_radiograph, small_reference
@@ -88,6 +88,26 @@ def test_changed_scanner_is_named_and_its_neighbour_is_not(watch: Watch) -> None
     )
     assert forecast is not None
     assert forecast < 0
+
+
+def test_an_alarm_that_lasts_is_not_named_anew_for_every_radiograph(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, named = Detector.alarm, list[int]()
+
+    def note(detector: Detector, track: Track) -> Alarm | None:
+        found = name(detector, track)
+        if found is not None:
+            named.append(track.images)
+        return found
+
+    monkeypatch.setattr(Detector, "alarm", note)
+    watch.monitor.use(open_comparison(FILES))
+
+    feed(watch, "room-1", 45, "invert")
+
+    assert named == [named[0], named[0] + DIAGNOSE_IMAGES]
+    assert watch.worst("room-1") > 1
 
 
 def test_state_survives_a_restart(watch: Watch, tmp_path: Path) -> None:

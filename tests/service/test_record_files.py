@@ -143,7 +143,6 @@ def _context(sop: str, study: str, accession: str, patient: str) -> DicomContext
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
         polarity_source="photometric",
         window_source="none",
-        spacing_mm=None,
         sop_instance_uid=sop,
         study_instance_uid=study,
         accession_number=accession,

@@ -39,5 +39,5 @@ def describe_device(software: str) -> DicomContext:
     return DicomContext(
         modality="DX", view=View.PA, body_part="CHEST", age_years=50.0, presentation_intent="",
         image_type=(), sop_class_uid="",
-        polarity_source="", window_source="", spacing_mm=None, software_versions=software,
+        polarity_source="", window_source="", software_versions=software,
     )  # fmt: skip
