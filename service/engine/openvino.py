@@ -16,11 +16,11 @@ Axes: M pictures, S side.
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import openvino
@@ -87,10 +87,10 @@ class OpenVinoEngine:
             self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
         except RuntimeError as error:
             raise ArtifactInvalid(f"{ONNX} does not compile for {side_px} px") from error
-        self._streams = _Streams(compiled)
+        self._streams = _Streams(compiled, self._shapes)
         self.lanes = self._streams.count
         self._compile_spread = partial(core.compile_model, model, "CPU", options | SPREAD)
-        self._alone: Any = None
+        self._alone: _Request | None = None
         self._callers = 0
         self._door = threading.Lock()
 
@@ -99,19 +99,19 @@ class OpenVinoEngine:
         results, places = self._open_results(len(batch_nchw))
         with self._entered() as is_only:
             if len(places) == 1 and is_only and self._alone is not None:
-                _score_alone(self._alone, batch_nchw, places[0])
+                _score_alone(self._alone, batch_nchw[0], places[0])
             else:
                 self._streams.score(batch_nchw, places)
         return _outputs(results, len(places))
 
     def finish(self, prove: Callable[[Forward], object]) -> None:
         """Compile the network once more, for a picture that is alone, and use it once proven."""
-        request = self._compile_spread().create_infer_request()
+        request = _Request(self._compile_spread(), self._shapes)
 
         def forward_each(batch_nchw: Pixels) -> Outputs:
             results, places = self._open_results(len(batch_nchw))
             for index, place in enumerate(places):
-                _score_alone(request, batch_nchw[index : index + 1], place)
+                _score_alone(request, batch_nchw[index], place)
             return _outputs(results, len(places))
 
         prove(forward_each)
@@ -150,11 +150,11 @@ class _Streams:
     are still being scored, and no core waits for another.
     """
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         for _ in range(self.count):
-            self._idle.put(compiled.create_infer_request())
+            self._idle.put(_Request(compiled, shapes))
 
     def score(self, batch_nchw: Pixels, places: Sequence[Results]) -> None:
         """Score each picture (1, S, S) into its place."""
@@ -162,12 +162,12 @@ class _Streams:
         with suppress(queue.Empty):
             while len(mine) < len(places):
                 mine.append(self._idle.get_nowait())
-        running: deque[tuple[Any, Results]] = deque()
+        running: deque[tuple[_Request, Results]] = deque()
         try:
             for index, place in enumerate(places):
                 if not mine:
                     mine.append(_finish(running))
-                mine[-1].start_async({INPUT: batch_nchw[index : index + 1]})
+                mine[-1].start(batch_nchw[index])
                 running.append((mine.pop(), place))
             while running:
                 self._idle.put(_finish(running))
@@ -184,9 +184,53 @@ class _Streams:
             self._idle.put(request)
 
 
-def _score_alone(request: Any, picture_nchw: Pixels, place: Results) -> None:
-    request.infer({INPUT: picture_nchw})
-    _keep_results(request, place)
+class _Request:
+    """One inference at a time, in memory of its own: nothing is looked up or allocated for it."""
+
+    def __init__(self, compiled: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._request = compiled.create_infer_request()
+        self._picture = self._own(INPUT, tuple(compiled.input(INPUT).shape))
+        self._results = {name: self._own(name, (1, *shape)) for name, shape in shapes.items()}
+
+    def start(self, picture: Pixels) -> None:
+        """Begin with a picture (1, S, S), which is copied.
+
+        Raises
+        ------
+        RuntimeError
+            It has another shape, or the network cannot begin.
+        """
+        if picture.shape != self._picture.shape[1:]:
+            raise RuntimeError(f"picture of {picture.shape}; expected {self._picture.shape[1:]}")
+        self._picture[0] = picture
+        self._request.start_async()
+
+    def wait(self) -> None:
+        """Return when it is scored.
+
+        Raises
+        ------
+        RuntimeError
+            The network failed.
+        """
+        self._request.wait()
+
+    def keep_results(self, place: Results) -> None:
+        """Copy what the network gave for the last picture."""
+        for name, row in place.items():
+            row[...] = self._results[name][0]
+
+    def _own(self, name: str, shape: tuple[int, ...]) -> Scalars:
+        """The array behind an input or an output, as long as this request lives."""
+        tensor = openvino.Tensor(openvino.Type.f32, openvino.Shape(shape))
+        self._request.set_tensor(name, tensor)
+        return cast(Scalars, tensor.data)
+
+
+def _score_alone(request: _Request, picture: Pixels, place: Results) -> None:
+    request.start(picture)
+    request.wait()
+    request.keep_results(place)
 
 
 def _outputs(results: Results, images: int) -> Outputs:
@@ -194,18 +238,13 @@ def _outputs(results: Results, images: int) -> Outputs:
     return Outputs(results[LOGITS], results[MAPS], features)
 
 
-def _finish(running: deque[tuple[Any, Results]]) -> Any:
+def _finish(running: deque[tuple[_Request, Results]]) -> _Request:
     """Wait for the picture that was started first, keep its results, and give its stream."""
     request, place = running[0]
     request.wait()
-    _keep_results(request, place)
+    request.keep_results(place)
     running.popleft()
     return request
-
-
-def _keep_results(request: Any, place: Results) -> None:
-    for name, row in place.items():
-        row[...] = request.get_tensor(name).data[0]
 
 
 def _best_precision(core: Any, allowed: Sequence[Precision]) -> Precision:
