@@ -1,7 +1,7 @@
-"""Percentiles and medians by sorting: the numbers of numpy, more than twice as fast.
+"""Percentiles and medians: the numbers of numpy, two to four times as fast.
 
-numpy sorts float32 with vector instructions and partitions it about several places at once
-without (`python -m bench.steps`).
+numpy sorts float32 with vector instructions, partitions it with them about one place, and about
+several places at once without (`python -m bench.steps`).
 """
 
 from typing import Any
@@ -18,8 +18,16 @@ def percentiles(values: NDArray[np.float32], *percents: float) -> tuple[float, .
     values
         Of any shape, at least one; no NaN.
     """
-    ordered = np.sort(values, axis=None)
-    return tuple(_at(ordered, (ordered.size - 1) * (percent / 100)) for percent in percents)
+    found, left = dict[float, float](), values.flatten()
+    above = np.float32(np.inf)
+    for percent in sorted(percents, reverse=True):
+        place = (values.size - 1) * (percent / 100)
+        below = int(place)
+        left.partition(below)
+        above = left[below + 1 :].min(initial=above)
+        found[percent] = _between(left[below], above, place - below)
+        left = left[: below + 1]
+    return tuple(found[percent] for percent in percents)
 
 
 def median(values: NDArray[Any]) -> float:
@@ -29,10 +37,9 @@ def median(values: NDArray[Any]) -> float:
     return float(ordered[half]) if is_odd else float(ordered[half - 1 : half + 1].mean())
 
 
-def _at(ordered: NDArray[np.float32], place: float) -> float:
-    """Between the neighbours of a place, counted from the nearer one as numpy does."""
-    below = int(place)
-    share = place - below
-    low, high = ordered[below], ordered[min(below + 1, ordered.size - 1)]
+def _between(low: np.float32, high: np.float32, share: float) -> float:
+    """From one value to the next, counted from the nearer one as numpy does."""
+    if not share:
+        return float(low)
     step = float(high - low)
     return float(low) + step * share if share < 0.5 else float(high) - step * (1 - share)
