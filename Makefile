@@ -58,7 +58,7 @@ gpu-test: $(DEV)/.installed  ## the CUDA engine against the reference, on a mach
 
 PEERS ?= naive litserve mosec mlserver bentoml ray
 .PHONY: bench
-bench: $(DEV)/.installed $(PEERS:%=.bench-%/.installed)  ## speed beside other servers, into docs/benchmarks.md; ARGS="serving overload"
+bench: $(DEV)/.installed $(CPU)/.installed $(PEERS:%=.bench-%/.installed)  ## speed beside other servers, into docs/benchmarks.md; ARGS="serving overload"
 	@$(DEV)/bin/python $(PIP) "onnxruntime==1.32.0"
 	@$(DEV)/bin/python -m bench.speed --peers $(PEERS) --write $(ARGS)
 

@@ -91,11 +91,12 @@ class Running:
 
 
 def ours(
-    store: Path, folder: Path, *, python: str = sys.executable, name: str = OURS, **settings: str
+    store: Path, folder: Path, *, python: str | None = None, name: str = OURS, **settings: str
 ) -> Contender:
     """Our service over a model store, with its record in a folder of its own.
 
-    It has as many places, and waits as long for an answer, as the peers do.
+    It has as many places, and waits as long for an answer, as the peers do, and as they do it
+    stands in an environment that has what serves and nothing else, if `make` has made it.
     """
     environment = {
         "CXR_MODEL__STORE": str(store.absolute()),
@@ -107,8 +108,13 @@ def ours(
         "CXR_SERVER__DEADLINE_SECONDS": str(PATIENCE_SECONDS),
         **settings,
     }
-    command = (python, "-m", "service", "serve", "--port", "{port}")
+    command = (python or _serving_python(), "-m", "service", "serve", "--port", "{port}")
     return Contender(name, command, environment)
+
+
+def _serving_python() -> str:
+    python = ROOT / ".venv-cpu" / "bin" / "python"
+    return str(python) if python.exists() else sys.executable
 
 
 def peer(name: str, engine: str, onnx: Path) -> Contender:

@@ -15,13 +15,16 @@ Columns = dict[str, str | int | None]
 """Values of one row by column name."""
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical_json(value: object) -> str:
     """Write JSON in its one form here: sorted keys, no blanks, ASCII, floats as Python's `repr`.
 
     `repr` is the shortest text that reads back as the same float, so a value that went through
     the database is written the same again. NaN and infinity are refused.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def columns_of(entry: Entry) -> Columns:

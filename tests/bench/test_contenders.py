@@ -1,6 +1,7 @@
 """A server is started with its own settings, waited for, and stopped with all that it started."""
 
 import json
+import sys
 from pathlib import Path
 
 import httpx
@@ -65,6 +66,19 @@ def test_ours_keeps_its_record_in_the_folder_it_is_given(tmp_path: Path) -> None
     assert contender.environment["CXR_RECORD__URL"] == f"sqlite:///{tmp_path}/shadow.db"
     assert contender.environment["CXR_BATCH__MAX_QUEUED"] == "64"
     assert contender.field_name is None
+
+
+def test_ours_stands_in_the_environment_that_serves_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.contenders.ROOT", tmp_path)
+    assert ours(tmp_path / "store", tmp_path).command[0] == sys.executable
+
+    python = tmp_path / ".venv-cpu" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+
+    assert ours(tmp_path / "store", tmp_path).command[0] == str(python)
 
 
 @pytest.mark.parametrize("name", PEERS)

@@ -1,4 +1,4 @@
-"""Sorting gives the very numbers of numpy."""
+"""Partitioning gives the very numbers of numpy."""
 
 import numpy as np
 from hypothesis import given
