@@ -85,9 +85,9 @@ class OpenVinoEngine:
             rewrite(model)
             compiled = core.compile_model(model, "CPU", options)
             self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
+            self._streams = _Streams(compiled, self._shapes)
         except RuntimeError as error:
             raise ArtifactInvalid(f"{ONNX} does not compile for {side_px} px") from error
-        self._streams = _Streams(compiled, self._shapes)
         self.lanes = self._streams.count
         self._compile_spread = partial(core.compile_model, model, "CPU", options | SPREAD)
         self._alone: _Request | None = None
