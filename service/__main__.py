@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from service.spare_imports import SPARE, spared
+
 
 def main() -> None:
     """Import the command line with the collector at rest, and run it.
@@ -24,10 +26,11 @@ def main() -> None:
 
 def _import_serving() -> Callable[[], None]:
     """What serves, and nothing else; its engine opens meanwhile."""
-    from service.verified_engine import HeadStart  # noqa: PLC0415 - before all that is slower
+    with spared(*SPARE):
+        from service.verified_engine import HeadStart  # noqa: PLC0415 - before all that is slower
 
-    head_start = HeadStart()
-    from service.serve_cli import main as run  # noqa: PLC0415 - while the engine opens
+        head_start = HeadStart()
+        from service.serve_cli import main as run  # noqa: PLC0415 - while the engine opens
 
     return partial(run, head_start)
 

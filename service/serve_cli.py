@@ -10,13 +10,10 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
 
 from service import __version__
 from service.answers import NOTICE
 from service.app import create_app
-from service.banner import banner_of
 from service.core.errors import CxrError
 from service.environment import (
     SettingFixed,
@@ -26,7 +23,7 @@ from service.environment import (
     read_settings,
 )
 from service.logs import set_up_logs
-from service.record import Mode
+from service.record import Mode, ModelStamp
 from service.server import build_server
 from service.settings import Settings
 from service.verified_engine import HeadStart
@@ -92,6 +89,9 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
 
 
 def _refuse(reasons: Mapping[str, str]) -> NoReturn:
+    from rich.console import Console  # noqa: PLC0415 - a service that starts does without
+    from rich.markup import escape  # noqa: PLC0415 - the same
+
     for name, reason in reasons.items():
         line = f"[red]{escape(name)}[/red] {escape(reason)}"
         Console(stderr=True, emoji=False).print(line, soft_wrap=True, highlight=False)
@@ -119,10 +119,8 @@ def serve(
         log.info("server.listening", host=settings.server.host, port=bound_port)
         if settings.access.mode == "off":
             log.warning("access.off", host=settings.server.host)
-        model = application.state.runtime.model.stamp
-        console = Console()
-        if console.is_terminal:  # elsewhere it would stand among the lines of the log
-            console.print(banner_of(settings, model, bound_port))
+        if sys.stdout.isatty():  # elsewhere it would stand among the lines of the log
+            _greet(settings, application.state.runtime.model.stamp, bound_port)
 
     build_server(
         application,
@@ -133,6 +131,14 @@ def serve(
         body_seconds=settings.intake.body_seconds,
         trusted_proxies=settings.access.trusted_proxies,
     ).run_to_end()
+
+
+def _greet(settings: Settings, model: ModelStamp, port: int) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+
+    from service.banner import banner_of  # noqa: PLC0415 - the same
+
+    Console().print(banner_of(settings, model, port))
 
 
 def with_options(
