@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.middleware import PREDICT
-from service.api.predict import MAX_DEADLINE_MS, ROUTINE, URGENT, caller_of
+from service.api.predict import MAX_DEADLINE_MS, ROUTINE, URGENT, caller_of, seconds_to_answer
 from service.api.problems import answer_problem
 from service.core.errors import CapacityError
 from service.runtime import Runtime
@@ -60,4 +60,4 @@ def _deadline_of(headers: Headers, default_seconds: float) -> float | None:
     if not (stated.isascii() and stated.isdigit() and len(stated) <= MOST_DIGITS):
         return None
     milliseconds = int(stated)
-    return milliseconds / 1000 if 1 <= milliseconds <= MAX_DEADLINE_MS else None
+    return seconds_to_answer(milliseconds / 1000) if 1 <= milliseconds <= MAX_DEADLINE_MS else None
