@@ -60,4 +60,4 @@ def _deadline_of(headers: Headers, default_seconds: float) -> float | None:
     if not (stated.isascii() and stated.isdigit() and len(stated) <= MOST_DIGITS):
         return None
     milliseconds = int(stated)
-    return seconds_to_answer(milliseconds / 1000) if 1 <= milliseconds <= MAX_DEADLINE_MS else None
+    return seconds_to_answer(milliseconds) if 1 <= milliseconds <= MAX_DEADLINE_MS else None

@@ -189,7 +189,7 @@ async def case_of(
     check_agreement(request)
     loop = asyncio.get_running_loop()
     own = None if deadline_ms is None else deadline_ms / 1000
-    limit = runtime.deadline_seconds if own is None else seconds_to_answer(own)
+    limit = runtime.deadline_seconds if deadline_ms is None else seconds_to_answer(deadline_ms)
     started, received_at = loop.time(), datetime.now(UTC)
     turn = Turn(caller_of(request), is_urgent=upload_priority == URGENT)
     with runtime.admission.enter(turn, seconds=limit) as place:
@@ -217,9 +217,10 @@ async def case_of(
             request.state.story.update(told)
 
 
-def seconds_to_answer(deadline_seconds: float) -> float:
-    """Of a caller's own deadline, from the head of its request on."""
-    return deadline_seconds - min(TELLING_SECONDS, TELLING_SHARE * deadline_seconds)
+def seconds_to_answer(deadline_ms: int) -> float:
+    """What there is of a caller's own deadline, from the head of its request on."""
+    seconds = deadline_ms / 1000
+    return seconds - min(TELLING_SECONDS, TELLING_SHARE * seconds)
 
 
 def check_agreement(request: Request) -> None:

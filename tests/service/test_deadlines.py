@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from service.admission import Admission
-from service.api.predict import TELLING_SECONDS, case_of
+from service.api.predict import case_of
 from service.api.problems import UploadTimeout
 from service.core.intake import IntakeLimits
 from service.record import Mode
@@ -64,8 +64,10 @@ async def test_upload_that_does_not_come_is_the_senders_affair() -> None:
 @virtual
 async def test_own_deadline_of_a_caller_begins_with_its_request() -> None:
     """Its end is kept for telling that there will be no answer."""
-    async with case_of(upload(7), runtime(), 20_000) as case:
-        assert case.deadline == 20 - TELLING_SECONDS
+    for stated_ms, usable_seconds in ((20_000, 19.95), (600, 0.57)):
+        began = now()
+        async with case_of(upload(began + 0.5), runtime(), stated_ms) as case:
+            assert case.deadline == pytest.approx(began + usable_seconds)
 
 
 @virtual

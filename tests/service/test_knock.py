@@ -8,6 +8,7 @@ import pytest_asyncio
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
+from service.admission import Admission
 from service.api.predict import MAX_DEADLINE_MS
 from service.settings import IntakeSettings
 from service.turns import Turn
@@ -119,3 +120,23 @@ async def test_service_that_stops_says_so_at_the_door(
 
     assert (answer.status_code, answer.json()["code"]) == (503, "SHUTTING_DOWN")
     assert routed == []
+
+
+async def test_door_and_route_agree_how_long_an_answer_may_take(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knock, asked = Admission.knock, list[float]()
+
+    def note(admission: Admission, turn: Turn, *, seconds: float) -> None:
+        asked.append(seconds)
+        knock(admission, turn, seconds=seconds)
+
+    monkeypatch.setattr(Admission, "knock", note)
+
+    async with open_app(tiny_settings(tiny_store, tmp_path)) as opened:
+        for headers in ({}, {"X-Deadline-Ms": "5000"}):
+            await opened.client.post("/predict", content=png_bytes(), headers=headers)
+
+    at_door, at_route = asked[0::2], asked[1::2]
+    assert at_door == at_route
+    assert at_door[1] < 5 < at_door[0]
