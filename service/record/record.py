@@ -94,9 +94,10 @@ class Reader:
         RecordUnavailable
             The anchored row is not there, or is another one.
         """
+        # Before the log: of rows that others write meanwhile it may hold more than was anchored.
+        anchors = {table: self._read_anchor(table) for table in CHAINED}
         with self._reading() as connection:
-            for table in CHAINED:
-                anchor = self._read_anchor(table)
+            for table, anchor in anchors.items():
                 if anchor is not None and not queries.has_row(connection, anchor, table):
                     name = table.name.replace("_", " ")
                     raise RecordUnavailable(

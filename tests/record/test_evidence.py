@@ -11,9 +11,11 @@ from sqlalchemy.exc import DatabaseError
 
 from service.core.errors import RecordUnavailable
 from service.record import Evidence, Kind, open_reader, open_record
-from service.record.chain import GENESIS, Break, Fault, link
+from service.record.anchor import read_anchor
+from service.record.chain import GENESIS, Break, Fault, Head, link
 from service.record.database import open_engine
 from service.record.queries import evidence_about, newest_body
+from service.record.record import anchors_beside
 from service.record.rows import columns_of
 from service.record.tables import evidence_log, shadow_log
 from tests.support.record_entries import evaluated
@@ -112,6 +114,33 @@ async def test_a_log_that_lost_evidence_from_its_end_is_not_continued(url: str) 
 
     with pytest.raises(RecordUnavailable, match="evidence log does not hold row 5"):
         open_record(url)
+
+
+def test_what_another_process_writes_while_a_log_is_opened_is_not_taken_for_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/shadow.db"
+
+    async def write_both() -> None:
+        record = open_record(url)
+        await asyncio.gather(record.append(evaluated()), record.note(_note()))
+        await record.close()
+
+    def read_after_a_write(path: Path) -> Head | None:
+        if path == anchors_beside(url)[evidence_log]:
+            monkeypatch.undo()
+            asyncio.run(write_both())
+        return read_anchor(path)
+
+    asyncio.run(write_both())
+    monkeypatch.setattr("service.record.record.read_anchor", read_after_a_write)
+    reader = open_reader(url)
+    reader.check_anchor()
+    report = reader.verify(table=evidence_log)
+    reader.close()
+
+    assert report.is_whole
+    assert report.head.sequence == 2
 
 
 @pytest.mark.parametrize(
