@@ -1,7 +1,7 @@
 """The bound: what these cores can do at most with these bodies, without any service around it.
 
 One process decodes, resizes and scores, and does nothing else: no HTTP, no digest, no check, no
-record. It has the service's own decoder, and the network as the service rewrites it. Decoding
+record. It has the service's own decoder, and the network as the service prepares it. Decoding
 threads and inference share the cores in the combination that was fastest.
 
 `python -m bench.bound MODEL.onnx --bodies FOLDER` prints images per second as JSON.
@@ -26,7 +26,9 @@ from bench.load import rate_between
 from bench.speed_bodies import read_bodies
 from service.core.area_average import average_areas
 from service.core.png import decode_plain
-from service.engine.rewrites import rewrite
+from service.core.precision import Precision
+from service.engine.layout import prepare
+from service.engine.openvino import best_precision
 
 Square = NDArray[np.float32]
 BATCHES = (1, 4, 8)
@@ -59,9 +61,9 @@ def compile_network(onnx: Path, batch: int, side_px: int) -> Any:
     core = openvino.Core()
     model = core.read_model(onnx)
     model.reshape({"pixels": [batch, 1, side_px, side_px]})
-    rewrite(model)
+    prepared = prepare(core, model, best_precision(core, tuple(Precision)))
     return core.compile_model(
-        model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "ENABLE_CPU_PINNING": False}
+        prepared, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "ENABLE_CPU_PINNING": False}
     )
 
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from bench.speed_model import SIDE_PX, open_store
 from service.core.artifact import ONNX, Artifact, load_current
-from service.engine.rewrites import rewrite
+from service.core.precision import Precision
+from service.engine.layout import prepare
 from service.engine.torch import load_network
 
 Batch = NDArray[np.float32]
@@ -45,8 +46,8 @@ def engines_of(artifact: Artifact) -> dict[str, Callable[[int], Forward]]:
     for name, hint, dtype in _formats():
         found[f"OpenVINO {name}, one batch"] = partial(_openvino_whole, artifact, hint)
         found[f"OpenVINO {name}, a stream a core"] = partial(_openvino_streams, artifact, hint)
-        found[f"OpenVINO {name}, rewritten"] = partial(
-            _openvino_streams, artifact, hint, is_rewritten=True
+        found[f"OpenVINO {name}, prepared"] = partial(
+            _openvino_streams, artifact, hint, is_prepared=True
         )
         found[f"PyTorch {name}, eager"] = partial(_torch, artifact, dtype)
     if importlib.util.find_spec("onnxruntime") is not None:
@@ -86,13 +87,13 @@ def _formats() -> list[tuple[str, str, torch.dtype]]:
 
 
 def _compile(
-    artifact: Artifact, batch: int, precision: str, hint: str, is_rewritten: bool = False
+    artifact: Artifact, batch: int, precision: str, hint: str, is_prepared: bool = False
 ) -> Any:
     core = openvino.Core()
     model = core.read_model(artifact.files[ONNX], b"")
     model.reshape({"pixels": [batch, 1, SIDE_PX, SIDE_PX]})
-    if is_rewritten:
-        rewrite(model)
+    if is_prepared:
+        model = prepare(core, model, Precision(precision))
     options = {
         "PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision,
         "ENABLE_CPU_PINNING": False,
@@ -106,11 +107,11 @@ def _openvino_whole(artifact: Artifact, precision: str, batch: int) -> Forward:
 
 
 def _openvino_streams(
-    artifact: Artifact, precision: str, batch: int, *, is_rewritten: bool = False
+    artifact: Artifact, precision: str, batch: int, *, is_prepared: bool = False
 ) -> Forward:
-    """One picture a stream; as the service does it, when it is rewritten too."""
+    """One picture a stream; as the service does it, when it is prepared too."""
     queue = openvino.AsyncInferQueue(
-        _compile(artifact, 1, precision, "THROUGHPUT", is_rewritten=is_rewritten)
+        _compile(artifact, 1, precision, "THROUGHPUT", is_prepared=is_prepared)
     )
 
     def forward(pixels: Batch) -> None:

@@ -22,7 +22,7 @@ Written by `make bench`; every number is of one run on one machine, so the ratio
 DenseNet-121 at 224 px in one view, weights drawn at random; uploads of 1024 x 1024, 8-bit PNG
 of some 440 kB. Load generator and server share the cores; its CPU time is in a column of its own.
 A peer decodes with Pillow, computes the network as it was exported, and keeps no record; ours
-verifies, digests, checks and records every upload, and rewrites the network before it is compiled.
+verifies, digests, checks and records every upload, and prepares the network before it is compiled.
 `by CPU` is what all cores would give if the server had them to itself: cores over CPU time of an
 answer. It is fair on a machine that has other work too, as throughput is not.
 A server is warm once its callers have had two answers each, and is measured for as long as they
@@ -95,7 +95,7 @@ def _bounds(found: "Found") -> str:
     ]  # fmt: skip
     text = (
         "## The bound\n\nDecode, resize and network alone, without a server: the service's own "
-        "decoder, the network as the service rewrites it, the best of six combinations of batch "
+        "decoder, the network as the service prepares it, the best of six combinations of batch "
         "and decoding threads; measured between the rounds.\n\n"
     )
     return text + table(("images/s", "batch", "decoders", "CPU ms each"), rows)

@@ -25,9 +25,11 @@ from service.core.drift_scalars import measure_input, measure_raw, sample_radiog
 from service.core.intake import IntakeLimits, read_radiograph
 from service.core.percentiles import percentiles
 from service.core.png import decode_plain
+from service.core.precision import Precision
 from service.core.preprocess import crop_box, preprocess
 from service.core.scope import IntendedUse, check_scope
-from service.engine.rewrites import rewrite
+from service.engine.layout import prepare
+from service.engine.openvino import best_precision
 
 LIMITS = IntakeLimits()
 Work = Callable[[], object]
@@ -89,16 +91,18 @@ def _network_ways(folder: Path) -> dict[str, tuple[Work, ...]]:
     pixels = np.random.default_rng(0).normal(size=(1, 1, SIDE_PX, SIDE_PX)).astype(np.float32)
     core = openvino.Core()
     requests = []
-    for change in (rewrite, lambda model: None):
+    precision = best_precision(core, tuple(Precision))
+    for is_prepared in (True, False):
         model = core.read_model(onnx)
         model.reshape({"pixels": list(pixels.shape)})
-        change(model)
+        if is_prepared:
+            model = prepare(core, model, precision)
         options = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": "1"}
         requests.append(core.compile_model(model, "CPU", options).create_infer_request())
-    rewritten, exported = requests
+    prepared, exported = requests
     return {
         "network; as it was exported": (
-            lambda: rewritten.infer({"pixels": pixels}),
+            lambda: prepared.infer({"pixels": pixels}),
             lambda: exported.infer({"pixels": pixels}),
         )
     }

@@ -31,7 +31,7 @@ from service.core.errors import ArtifactInvalid
 from service.core.inference import Forward, Outputs, Scalars
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
-from service.engine.rewrites import rewrite
+from service.engine.layout import prepare
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -76,13 +76,13 @@ class OpenVinoEngine:
     ) -> None:
         side_px = artifact.manifest.preprocess.side_px
         core = openvino.Core()
-        precision = _best_precision(core, artifact.manifest.tolerance.precisions)
+        precision = best_precision(core, artifact.manifest.tolerance.precisions)
         self.device = f"cpu {precision}"
         options = _options(precision, threads, cache_dir)
         try:
             model = core.read_model(artifact.files[ONNX], b"")
             model.reshape({INPUT: [1, 1, side_px, side_px]})
-            rewrite(model)
+            model = prepare(core, model, precision)
             compiled = core.compile_model(model, "CPU", options)
             self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
             self._streams = _Streams(compiled, self._shapes)
@@ -247,7 +247,7 @@ def _finish(running: deque[tuple[_Request, Results]]) -> _Request:
     return request
 
 
-def _best_precision(core: Any, allowed: Sequence[Precision]) -> Precision:
+def best_precision(core: Any, allowed: Sequence[Precision]) -> Precision:
     """The fastest that this CPU has and that the release was measured to bear, else fp32."""
     can = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     found = (ours for ours, needed in CAPABILITIES.items() if needed in can and ours in allowed)

@@ -15,16 +15,23 @@ UNPADDED: Final = {"rounding_type": "floor", **NO_PADS}
 
 
 def rewrite(model: Model) -> int:
-    """1x1 convolution, then average pool -> average pool, then 1x1 convolution; in place.
-
-    The one mixes channels and the other averages pixels, so they may change places, and behind a
-    pool of 2 x 2 the convolution has a quarter of the pixels to mix. OpenVINO's own passes leave
-    them as they are. The three transitions of DenseNet-121 at 224 px cost it a fifteenth of its
-    time (`python -m bench.steps`).
+    """Make the network cheaper, in place; OpenVINO's own passes leave these as they are.
 
     Returns
     -------
     Places that were rewritten.
+    """
+    changed = pool_first(model) + chain_concatenations(model)
+    model.validate_nodes_and_infer_types()
+    return changed
+
+
+def pool_first(model: Model) -> int:
+    """1x1 convolution, then average pool -> average pool, then 1x1 convolution.
+
+    The one mixes channels and the other averages pixels, so they may change places, and behind a
+    pool of 2 x 2 the convolution has a quarter of the pixels to mix. The three transitions of
+    DenseNet-121 at 224 px cost it a fifteenth of its time (`python -m bench.steps`).
     """
     pools = [node for node in model.get_ordered_ops() if _is_plain_pool(node)]
     for pool in pools:
@@ -39,8 +46,29 @@ def rewrite(model: Model) -> int:
         )
         mixed = ops.convolution(pooled, mixing.input_value(1), **POINTWISE)
         _take_place(pool.output(0), mixed.output(0))
-    model.validate_nodes_and_infer_types()
     return len(pools)
+
+
+def chain_concatenations(model: Model) -> int:
+    """What begins as an earlier concatenation does becomes that one and the rest.
+
+    Each layer of a DenseNet reads all before it, and so each part would be in many concatenations;
+    OpenVINO computes a part in place for one whole alone, and copies it for the others.
+    """
+    joining = [node for node in model.get_ordered_ops() if node.get_type_name() == "Concat"]
+    wholes: dict[tuple[int, tuple[Output, ...]], Output] = {}
+    changed = 0
+    for node in sorted(joining, key=lambda node: node.get_input_size()):
+        axis, parts = node.get_attributes()["axis"], tuple(node.input_values())
+        whole = node.output(0)
+        longest_first = range(len(parts) - 1, 1, -1)
+        known = next((n for n in longest_first if (axis, parts[:n]) in wholes), None)
+        if known is not None:
+            whole = ops.concat([wholes[axis, parts[:known]], *parts[known:]], axis).output(0)
+            _take_place(node.output(0), whole)
+            changed += 1
+        wholes[axis, parts] = whole
+    return changed
 
 
 def _is_plain_pool(node: Any) -> bool:

@@ -88,3 +88,28 @@ def test_pool_that_may_not_change_places_stays(kernel: int, pad: int) -> None:
     model = _model(picture, _pool(_convolve(picture, 6, kernel=kernel), pad=pad))
 
     assert rewrite(model) == 0
+
+
+def test_concatenation_begins_with_the_one_before() -> None:
+    plain, chained = _dense_block(), _dense_block()
+
+    count = rewrite(chained)
+
+    assert count == 2
+    assert _parts(plain) == [2, 2, 3, 3, 4]
+    assert _parts(chained) == [2, 2, 2, 2, 3]
+    for before, after in zip(_run(plain), _run(chained), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def _dense_block() -> Model:
+    """Three layers that read all before them; one that skips the first, one along another axis."""
+    picture = _picture()
+    parts = [picture, *(ops.relu(_convolve(picture, 4, seed=seed)) for seed in range(3))]
+    deeper = [ops.concat(parts[:count], 1) for count in (2, 3, 4)]
+    return _model(picture, *deeper, ops.concat(parts[1:3], 1), ops.concat(parts[:3], 2))
+
+
+def _parts(model: Model) -> list[int]:
+    nodes = [node for node in model.get_ordered_ops() if node.get_type_name() == "Concat"]
+    return sorted(node.get_input_size() for node in nodes)
