@@ -2,8 +2,8 @@
 
 With AVX2 alone OpenVINO takes kernels that want channels last. There each concatenation is a copy,
 pixel by pixel, and DenseNet-121 has 58. In blocks of eight channels the parts are computed where
-the whole will lie. That is quicker for networks without concatenations too
-(`python -m bench.engines`).
+the whole will lie (`python -m bench.engines`). Networks without concatenations gain too
+(docs/performance.md).
 
 OpenVINO is asked for it by an attribute of each convolution, `primitives_priority`, which only its
 own file format carries; so the network is written in it and read back. The attribute stands in its
@@ -71,6 +71,8 @@ def read_cpu_flags() -> frozenset[str]:
 
 
 def _with_wish(network: str) -> str:
+    """By text: to parse and print its 780 kB takes longer than all else here together."""
+
     def add(found: re.Match[str]) -> str:
         return f"{found[1]}<rt_info>{found[2] or ''}{_ATTRIBUTE}</rt_info>"
 

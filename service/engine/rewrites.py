@@ -31,7 +31,7 @@ def pool_first(model: Model) -> int:
 
     The one mixes channels and the other averages pixels, so they may change places, and behind a
     pool of 2 x 2 the convolution has a quarter of the pixels to mix. The three transitions of
-    DenseNet-121 at 224 px cost it a fifteenth of its time (`python -m bench.steps`).
+    DenseNet-121 at 224 px cost it a fifteenth of its time (docs/performance.md).
     """
     pools = [node for node in model.get_ordered_ops() if _is_plain_pool(node)]
     for pool in pools:

@@ -4,17 +4,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from service.core.artifact import Artifact, load_current
+from service.core.artifact import Artifact
 from service.core.errors import SelfTestFailed
 from service.core.inference import Forward, Outputs, Scalars, recipe_of, score_batch
 from service.core.precision import Precision
-from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
 from service.core.self_test import self_test
 from service.engine.base import Engine, radiographs_a_call
@@ -27,15 +25,10 @@ from service.engine.torch import (
     load_network,
     narrow_backbone,
 )
-from tests.support.tiny_network import SPEC, chest_pixels
+from tests.support.tiny_network import chest_pixels
 
 FLOAT32_ROUNDING = 1e-4
 """Largest difference of a logit that the order of fp32 sums may make."""
-
-
-@pytest.fixture(scope="module")
-def artifact(tiny_store: Path) -> Artifact:
-    return load_current(tiny_store)
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +42,6 @@ def openvino(artifact: Artifact) -> OpenVinoEngine:
 @pytest.fixture(scope="module")
 def reference(artifact: Artifact) -> TorchEngine:
     return TorchEngine(artifact)
-
-
-@pytest.fixture
-def batch_nchw() -> Pixels:
-    return normalise(chest_pixels(), SPEC)
 
 
 def probabilities_of(engine: Engine, artifact: Artifact) -> Pixels:

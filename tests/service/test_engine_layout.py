@@ -10,26 +10,14 @@ from numpy.typing import NDArray
 from openvino import Model
 from structlog.testing import capture_logs
 
-from service.core.artifact import ONNX, Artifact, load_current
+from service.core.artifact import ONNX, Artifact
 from service.core.precision import Precision
-from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
 from service.engine import layout
 from service.engine.openvino import OpenVinoEngine
-from tests.support.tiny_network import SPEC, chest_pixels
 
 WISH = "primitives_priority_0"
 Numbers = NDArray[np.float32]
-
-
-@pytest.fixture(scope="module")
-def artifact(tiny_store: Path) -> Artifact:
-    return load_current(tiny_store)
-
-
-@pytest.fixture
-def batch_nchw() -> Pixels:
-    return normalise(chest_pixels(), SPEC)
 
 
 def _read(artifact: Artifact) -> Model:

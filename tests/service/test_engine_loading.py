@@ -21,7 +21,6 @@ from service.core.artifact import (
     load_current,
 )
 from service.core.errors import ArtifactError, ArtifactInvalid, ArtifactMissing, SelfTestFailed
-from service.core.preprocess import normalise
 from service.core.radiograph import Pixels
 from service.core.tta import TtaView
 from service.engine import loading
@@ -38,22 +37,12 @@ from tests.support.models import (
     describe,
     write_version,
 )
-from tests.support.tiny_network import SPEC, build_onnx, chest_pixels, draw_weights
-
-
-@pytest.fixture(scope="module")
-def artifact(tiny_store: Path) -> Artifact:
-    return load_current(tiny_store)
+from tests.support.tiny_network import build_onnx, draw_weights
 
 
 @pytest.fixture(scope="module")
 def openvino(artifact: Artifact) -> OpenVinoEngine:
     return OpenVinoEngine(artifact)
-
-
-@pytest.fixture
-def batch_nchw() -> Pixels:
-    return normalise(chest_pixels(), SPEC)
 
 
 # ---------------------------------------------------------------- not the released model
