@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from service import __version__
@@ -31,6 +33,13 @@ DESCRIPTION = f"""Reads frontal chest radiographs and says which to open first.
 **{NOTICE}** Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 """
 
+UNTOLD: Final[TelemetryConfig] = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False,
+    "auto_configure": False,
+}  # fmt: skip
+"""FastAPI tells nobody of requests and errors, whatever the environment asks of it: what may be
+told of an upload is in `spans.py`, and goes where the settings say."""
+
 
 def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastAPI:
     """Assemble the application; the model and the shadow log open with its lifespan.
@@ -51,6 +60,7 @@ def create_app(settings: Settings, head_start: HeadStart | None = None) -> FastA
         redoc_url=None,
         # A redirect would name the host that the caller claims; a wrong path is a coded 404.
         redirect_slashes=False,
+        telemetry=UNTOLD,
     )
     app.include_router(predict.router)
     app.include_router(notify.router)

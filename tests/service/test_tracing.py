@@ -1,11 +1,13 @@
 """Spans of an upload: one for each step, nothing of the patient, and only where they are wanted."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -14,7 +16,7 @@ from service.case import Case
 from service.settings import TracingSettings
 from service.spans import Tracer
 from service.tracing import TracingMissing, open_tracing
-from tests.support.apps import open_app, tiny_settings
+from tests.support.apps import open_app, running_service, tiny_settings
 from tests.support.collectors import Collector, plain, running_collector
 from tests.support.monitoring import free_port
 from tests.support.radiographs import sentinel_dicom_bytes
@@ -149,6 +151,23 @@ async def test_proxy_of_the_environment_gets_nothing(
 
     assert len(collector.spans) == 6
     assert proxy.bodies == []
+
+
+def test_environment_makes_no_library_tell_of_requests(
+    tiny_store: Path, tmp_path: Path, collector: Collector
+) -> None:
+    """FastAPI would send paths, and the words and stack traces of errors."""
+    wishes = {
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url.removesuffix("/v1/traces"),
+    }
+
+    with running_service(tiny_store, tmp_path, **wishes) as service:
+        answer = httpx.get(f"{service.url}/cases/of-a-patient")
+        service.stop(signal.SIGTERM)
+
+    assert answer.status_code == 404
+    assert collector.bodies == []
 
 
 async def test_redirect_is_not_followed(collector: Collector) -> None:
