@@ -27,8 +27,8 @@ from bench.speed_bodies import read_bodies
 from service.core.area_average import average_areas
 from service.core.png import decode_plain
 from service.core.precision import Precision
+from service.engine.compiled import best_precision
 from service.engine.layout import prepare
-from service.engine.openvino import best_precision
 
 Square = NDArray[np.float32]
 BATCHES = (1, 4, 8)

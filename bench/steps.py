@@ -28,8 +28,8 @@ from service.core.png import decode_plain
 from service.core.precision import Precision
 from service.core.preprocess import crop_box, preprocess
 from service.core.scope import IntendedUse, check_scope
+from service.engine.compiled import best_precision
 from service.engine.layout import prepare
-from service.engine.openvino import best_precision
 
 LIMITS = IntakeLimits()
 Work = Callable[[], object]

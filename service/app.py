@@ -97,9 +97,9 @@ def _lifespan_of(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             async with (
-                warm_pages(),
                 open_runtime(settings, gatekeeper, head_start) as runtime,
                 open_inlet(pacs_options(settings.pacs), runtime, runtime.pacs_metrics) as inlet,
+                warm_pages(),
             ):
                 app.state.runtime, app.state.inlet = runtime, inlet
                 yield

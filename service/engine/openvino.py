@@ -18,37 +18,26 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import openvino
-import structlog
 
 from service.core.artifact import ONNX, Artifact
 from service.core.errors import ArtifactInvalid
 from service.core.inference import Forward, Outputs, Scalars
-from service.core.precision import Precision
 from service.core.radiograph import Pixels
-from service.engine.layout import prepare
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+from service.engine.compiled import INPUT, Compiler
 
 Results = dict[str, Scalars]
 """By name of the output."""
 
-INPUT, LOGITS, MAPS, FEATURES = "pixels", "logits", "maps", "features"
-CAPABILITIES = {Precision.BF16: "BF16", Precision.F32: "FP32"}
-"""Fastest first, and what the device must be capable of."""
-
+LOGITS, MAPS, FEATURES = "logits", "maps", "features"
 PICTURES_A_CALL = 4
 """They pass through a stream one by one, and all are told when the last is done: with 8 the
 slowest of a hundred answers took a tenth longer, with 16 a third. Throughput was the same within
 3 % (DenseNet-121 at 224 px, two cores, 32 clients)."""
-
-SPREAD = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
-"""All threads work on one picture."""
 
 
 class OpenVinoEngine:
@@ -59,8 +48,7 @@ class OpenVinoEngine:
     threads
         Most threads in use at once; 0 takes all cores.
     cache_dir
-        Where compiled models are kept; entries are keyed by the network's content, and a damaged
-        one is compiled anew.
+        Where compiled networks are kept (`keep`); a damaged one is compiled anew.
 
     Raises
     ------
@@ -74,22 +62,10 @@ class OpenVinoEngine:
     def __init__(
         self, artifact: Artifact, *, threads: int = 0, cache_dir: Path | None = None
     ) -> None:
-        side_px = artifact.manifest.preprocess.side_px
-        core = openvino.Core()
-        precision = best_precision(core, artifact.manifest.tolerance.precisions)
-        self.device = f"cpu {precision}"
-        options = _options(precision, threads, cache_dir)
-        try:
-            model = core.read_model(artifact.files[ONNX], b"")
-            model.reshape({INPUT: [1, 1, side_px, side_px]})
-            model = prepare(core, model, precision)
-            compiled = core.compile_model(model, "CPU", options)
-            self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
-            self._streams = _Streams(compiled, self._shapes)
-        except RuntimeError as error:
-            raise ArtifactInvalid(f"{ONNX} does not compile for {side_px} px") from error
-        self.lanes = self._streams.count
-        self._compile_spread = partial(core.compile_model, model, "CPU", options | SPREAD)
+        self._compiler = Compiler(artifact, threads=threads, cache_dir=cache_dir)
+        self.device = f"cpu {self._compiler.precision}"
+        self._side_px = artifact.manifest.preprocess.side_px
+        self._open_streams()
         self._alone: _Request | None = None
         self._callers = 0
         self._door = threading.Lock()
@@ -106,7 +82,9 @@ class OpenVinoEngine:
 
     def finish(self, prove: Callable[[Forward], object]) -> None:
         """Compile the network once more, for a picture that is alone, and use it once proven."""
-        request = _Request(self._compile_spread(), self._shapes)
+        if self._alone is not None:
+            return
+        request = _Request(self._compiler.compile_spread(), self._shapes)
 
         def forward_each(batch_nchw: Pixels) -> Outputs:
             results, places = self._open_results(len(batch_nchw))
@@ -116,10 +94,39 @@ class OpenVinoEngine:
 
         prove(forward_each)
         self._alone = request
+        self._compiler.close()
+
+    def keep(self) -> None:
+        """Let the next start find what this one compiled; call it once `forward` is proven."""
+        self._compiler.keep()
+
+    def renew(self) -> bool:
+        """Compile anew what an earlier start had compiled; False where this one did.
+
+        Raises
+        ------
+        ArtifactInvalid
+            As at the beginning.
+        """
+        if not self._compiler.is_from_file:
+            return False
+        self._open_streams(anew=True)
+        return True
 
     def close(self) -> None:
         """Wait for what still runs."""
         self._streams.close()
+
+    def _open_streams(self, *, anew: bool = False) -> None:
+        try:
+            compiled = self._compiler.compile_streams(anew=anew)
+            self._shapes = {name: _picture_shape(compiled, name) for name in _outputs_of(compiled)}
+            self._streams = _Streams(compiled, self._shapes)
+        except RuntimeError as error:
+            if self.renew():
+                return
+            raise ArtifactInvalid(f"{ONNX} does not compile for {self._side_px} px") from error
+        self.lanes = self._streams.count
 
     def _open_results(self, images: int) -> tuple[Results, list[Results]]:
         """Of all pictures, and the place of each: what never comes must not look like a score."""
@@ -245,37 +252,6 @@ def _finish(running: deque[tuple[_Request, Results]]) -> _Request:
     request.keep_results(place)
     running.popleft()
     return request
-
-
-def best_precision(core: Any, allowed: Sequence[Precision]) -> Precision:
-    """The fastest that this CPU has and that the release was measured to bear, else fp32."""
-    can = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    found = (ours for ours, needed in CAPABILITIES.items() if needed in can and ours in allowed)
-    return next(found, Precision.F32)
-
-
-def _options(precision: Precision, threads: int, cache_dir: Path | None) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "PERFORMANCE_HINT": "THROUGHPUT",
-        "INFERENCE_PRECISION_HINT": precision.value,
-        # Decoding and the event loop need the same cores; pinned threads would wait for them.
-        "ENABLE_CPU_PINNING": False,
-    }
-    if threads:
-        options["INFERENCE_NUM_THREADS"] = threads
-    if cache_dir is not None and _is_made(cache_dir):
-        options["CACHE_DIR"] = str(cache_dir)
-    return options
-
-
-def _is_made(folder: Path) -> bool:
-    """Without it the model is compiled anew at each start, and serves all the same."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        log.warning("engine.cache_unavailable", error=type(error).__name__)
-        return False
-    return True
 
 
 def _outputs_of(compiled: Any) -> tuple[str, ...]:

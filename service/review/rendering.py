@@ -1,5 +1,6 @@
 """Templates -> answers, with the headers that keep a page to itself."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -115,10 +116,13 @@ def _environment() -> Environment:
 ENVIRONMENT: Final = _environment()
 
 
-def compile_templates() -> None:
-    """Compile them once, so that no first reader of a page waits for it."""
+async def compile_templates() -> None:
+    """Compile them once, so that no first reader of a page waits for it; one by one, on a thread.
+
+    Each holds the interpreter for some 10 ms, and an upload may come between two of them.
+    """
     for name in ENVIRONMENT.list_templates():
-        ENVIRONMENT.get_template(name)
+        await asyncio.to_thread(ENVIRONMENT.get_template, name)
 
 
 def render(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from service.review import account, endpoints, pages, tryout
 from service.review.rendering import compile_templates
 
 ASSETS = "/review/static"
+
+WARM_SECONDS = 3.0
+"""After which templates are compiled; the engine has opened all that it has by then."""
 
 
 def add_review(app: FastAPI, *, has_sign_in: bool) -> None:
@@ -25,10 +28,17 @@ def add_review(app: FastAPI, *, has_sign_in: bool) -> None:
 
 
 @asynccontextmanager
-async def warm_pages() -> AsyncIterator[None]:
-    """Compile the templates beside whatever else opens meanwhile."""
-    compiling = asyncio.create_task(asyncio.to_thread(compile_templates))
+async def warm_pages(*, after_seconds: float = WARM_SECONDS) -> AsyncIterator[None]:
+    """Compile the templates a while after the service is up: the first answers need the cores."""
+
+    async def warm() -> None:
+        await asyncio.sleep(after_seconds)
+        await compile_templates()
+
+    warming = asyncio.create_task(warm(), name="warm-pages")
     try:
         yield
     finally:
-        await compiling
+        warming.cancel()
+        with suppress(asyncio.CancelledError):
+            await warming

@@ -69,7 +69,7 @@ def test_openvino_in_fp32_agrees_with_torch_to_rounding(
     batch_nchw: Pixels,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.engine.openvino.CAPABILITIES", {Precision.F32: "FP32"})
+    monkeypatch.setattr("service.engine.compiled.CAPABILITIES", {Precision.F32: "FP32"})
     engine = OpenVinoEngine(artifact)
 
     found = engine.forward(batch_nchw)

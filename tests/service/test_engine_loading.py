@@ -6,7 +6,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
@@ -21,7 +20,6 @@ from service.core.artifact import (
     load_current,
 )
 from service.core.errors import ArtifactError, ArtifactInvalid, ArtifactMissing, SelfTestFailed
-from service.core.radiograph import Pixels
 from service.core.tta import TtaView
 from service.engine import loading
 from service.engine.base import EngineUnavailable
@@ -194,45 +192,6 @@ def test_device_that_is_not_there_is_refused(
 
     with pytest.raises(EngineUnavailable, match="cuda:0"):
         open_engine(artifact, engine=engine, device="cuda:0")
-
-
-def test_compiled_model_is_kept_and_gives_the_same_scores(
-    artifact: Artifact, openvino: OpenVinoEngine, batch_nchw: Pixels, tmp_path: Path
-) -> None:
-    cache_dir = tmp_path / "deep" / "cache"
-    OpenVinoEngine(artifact, cache_dir=cache_dir)
-
-    cached = OpenVinoEngine(artifact, cache_dir=cache_dir)
-
-    assert len(list(cache_dir.iterdir())) == 1
-    np.testing.assert_array_equal(cached.forward(batch_nchw)[0], openvino.forward(batch_nchw)[0])
-
-
-def test_cache_folder_that_cannot_be_made_is_a_warning_and_no_refusal(
-    artifact: Artifact, openvino: OpenVinoEngine, batch_nchw: Pixels, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_bytes(b"no folder")
-
-    with capture_logs() as lines:
-        engine = OpenVinoEngine(artifact, cache_dir=tmp_path / "file/cache")
-
-    (warning,) = (line for line in lines if line["event"] == "engine.cache_unavailable")
-    assert (warning["log_level"], warning["error"]) == ("warning", "NotADirectoryError")
-    np.testing.assert_array_equal(engine.forward(batch_nchw)[0], openvino.forward(batch_nchw)[0])
-
-
-def test_damaged_cache_changes_no_score(
-    artifact: Artifact, openvino: OpenVinoEngine, batch_nchw: Pixels, tmp_path: Path
-) -> None:
-    OpenVinoEngine(artifact, cache_dir=tmp_path)
-    (entry,) = tmp_path.iterdir()
-    body = bytearray(entry.read_bytes())
-    body[len(body) // 2] ^= 255
-    entry.write_bytes(body)
-
-    repaired = OpenVinoEngine(artifact, cache_dir=tmp_path)
-
-    np.testing.assert_array_equal(repaired.forward(batch_nchw)[0], openvino.forward(batch_nchw)[0])
 
 
 def test_cpu_service_opens_its_engine_without_torch(tiny_store: Path) -> None:
