@@ -155,8 +155,9 @@ def _send(drill: Drill, body: bytes) -> None:
     headers = {} if drill.key is None else {"Authorization": f"Bearer {drill.key}"}
     try:
         answer = httpx.post(
-            f"{drill.service}/predict", content=body, headers=headers, timeout=ANSWER_SECONDS
-        )
+            f"{drill.service}/predict", content=body, headers=headers, timeout=ANSWER_SECONDS,
+            trust_env=False,
+        )  # fmt: skip
     except httpx.HTTPError as error:
         raise DrillFailed(f"the service does not answer: {type(error).__name__}") from error
     if not answer.is_success:

@@ -278,7 +278,7 @@ def test_demo_reads_a_real_radiograph_in_three_encodings(runner: CliRunner) -> N
     assert "attention overlay" in result.stdout
 
 
-def test_demo_leaves_the_queue_and_the_collector_of_the_site_alone(
+def test_demo_leaves_queue_collector_and_proxy_of_the_site_alone(
     runner: CliRunner, tmp_path: Path
 ) -> None:
     queue_file = tmp_path / "pacs.db"
@@ -287,6 +287,7 @@ def test_demo_leaves_the_queue_and_the_collector_of_the_site_alone(
             "CXR_PACS__URL": collector.url,
             "CXR_PACS__QUEUE_FILE": str(queue_file),
             "CXR_TRACING__URL": collector.url,
+            "HTTP_PROXY": collector.url,
         }
 
         result = runner.invoke(app, ["demo", "--once", "--port", "0"], env=site)

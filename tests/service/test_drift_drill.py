@@ -68,7 +68,11 @@ def test_refusal_is_told_by_its_code(radiograph: Path) -> None:
         run_drill(plan(service), [radiograph], 0, print)
 
 
-def test_upload_carries_the_key_and_silence_fails_the_drill(radiograph: Path) -> None:
+def test_upload_carries_the_key_and_silence_fails_the_drill(
+    radiograph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through no proxy of the environment: it may not reach the service, and sees the film."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     keys = []
 
     def answer(asked: Asked) -> Told:
