@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from service.disk import Room, measure_room
+from service.disk import DiskAsker, Room, measure_room
 
 STEP_BYTES: Final = 16 << 20
 """Of the room that is told: how long the row of one radiograph is must not be told by it."""
@@ -33,6 +32,8 @@ class DataFolder(StrEnum):
 
 class DiskMetrics:
     """Two gauges a folder, read at each scrape: one `statvfs` each, and no walk.
+
+    A file system that does not answer has no number, and holds up nothing else (`DiskAsker`).
 
     Parameters
     ----------
@@ -59,17 +60,16 @@ class DiskMetrics:
             ["folder"], registry=registry,
         )  # fmt: skip
         for name, path in folders.items():
-            available.labels(name.value).set_function(partial(_available, measure, path))
-            size.labels(name.value).set_function(partial(_size, measure, path))
+            asker = DiskAsker(path, measure)
+            available.labels(name.value).set_function(partial(_available, asker))
+            size.labels(name.value).set_function(partial(_size, asker))
 
 
-def _available(measure: Callable[[Path], Room], folder: Path) -> float:
-    with suppress(OSError):
-        return measure(folder).available // STEP_BYTES * STEP_BYTES
-    return math.nan  # the rest of the page is told all the same
+def _available(asker: DiskAsker) -> float:
+    room = asker.ask()
+    return math.nan if room is None else room.available // STEP_BYTES * STEP_BYTES
 
 
-def _size(measure: Callable[[Path], Room], folder: Path) -> float:
-    with suppress(OSError):
-        return measure(folder).size
-    return math.nan
+def _size(asker: DiskAsker) -> float:
+    room = asker.ask()
+    return math.nan if room is None else room.size

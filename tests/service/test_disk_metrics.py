@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
+from threading import enumerate as enumerate_threads
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -54,6 +56,26 @@ def test_file_system_without_an_answer_costs_its_own_series_alone() -> None:
     ask = expose(fails, DataFolder.STATE)
 
     assert [str(ask(name, DataFolder.STATE)) for name in NAMES] == ["nan", "nan"]
+
+
+def test_file_system_that_hangs_is_asked_once_and_holds_up_no_scrape() -> None:
+    back, asked = Event(), []
+
+    def hangs(folder: Path) -> Room:
+        asked.append(folder)
+        assert back.wait(60)
+        return Room(STEP_BYTES, STEP_BYTES)
+
+    ask = expose(hangs, DataFolder.RECORD)
+    while_away = [str(ask(name, DataFolder.RECORD)) for name in (*NAMES, *NAMES)]
+    asked_while_away = len(asked)
+    back.set()
+    (hanging,) = (thread for thread in enumerate_threads() if thread.name == "disk")
+    hanging.join(60)
+
+    assert while_away == ["nan"] * 4
+    assert asked_while_away == 1
+    assert ask(NAMES[0], DataFolder.RECORD) == STEP_BYTES
 
 
 def test_room_of_a_folder_that_is_not_made_yet_is_that_of_its_disk(tmp_path: Path) -> None:
