@@ -24,6 +24,7 @@ from openvino import Model
 
 from service.core.artifact import ONNX, Artifact
 from service.core.precision import Precision
+from service.cores import choose_threads
 from service.engine.layout import prepare, read_cpu_flags
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -48,7 +49,7 @@ class Compiler:
     Parameters
     ----------
     threads
-        Most threads in use at once; 0 takes all cores.
+        Most threads in use at once; 0 takes all cores that this process may use.
     cache_dir
         Where compiled networks are kept; None keeps none.
     """
@@ -187,8 +188,8 @@ def _options(precision: Precision, threads: int) -> dict[str, Any]:
         # Decoding and the event loop need the same cores; pinned threads would wait for them.
         "ENABLE_CPU_PINNING": False,
     }
-    if threads:
-        options["INFERENCE_NUM_THREADS"] = threads
+    if limit := choose_threads(threads):
+        options["INFERENCE_NUM_THREADS"] = limit
     return options
 
 

@@ -22,6 +22,7 @@ from service.core.inference import Forward, Outputs
 from service.core.network import Architecture, TriageNetwork, build_network
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
+from service.cores import choose_threads
 from service.engine.cuda import BUCKETS, LANES, Run, Tensors, open_lanes
 from service.engine.lanes import Lanes
 
@@ -48,8 +49,8 @@ class TorchEngine:
     company = BUCKETS[-1]
 
     def __init__(self, artifact: Artifact, device: str = "cpu", *, threads: int = 0) -> None:
-        if threads:
-            torch.set_num_threads(threads)
+        if limit := choose_threads(threads):
+            torch.set_num_threads(limit)
         self._device = named_device(device)
         network = load_network(artifact).to(self._device)
         precision = choose_precision(artifact, self._device)

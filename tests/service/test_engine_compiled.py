@@ -183,3 +183,16 @@ def test_engine_can_be_finished_twice(artifact: Artifact, cache_dir: Path) -> No
     engine, _ = _open(artifact, cache_dir)
 
     engine.finish(partial(prove, artifact))
+
+
+def test_quota_of_the_container_bounds_streams_and_threads(
+    artifact: Artifact, batch_nchw: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO sees every core of the machine; on 64 of them it would open 64 streams for two."""
+    free = OpenVinoEngine(artifact)
+    monkeypatch.setattr("service.cores.count_cores", lambda: 1)
+
+    engine = OpenVinoEngine(artifact)
+
+    assert engine.lanes == 1
+    np.testing.assert_array_equal(engine.forward(batch_nchw)[0], free.forward(batch_nchw)[0])
