@@ -25,7 +25,7 @@ from openvino import Model
 from service.core.artifact import ONNX, Artifact
 from service.core.precision import Precision
 from service.cores import choose_threads
-from service.engine.layout import prepare, read_cpu_flags
+from service.engine.layout import is_prepared, prepare, read_cpu_flags
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -62,6 +62,7 @@ class Compiler:
         self._file = self._choose_file(cache_dir)
         self._network: Any = None
         self._exported: openvino.Tensor | None = None
+        self._is_worth_keeping = True
         self.is_from_file = False
         """Whether an earlier start compiled it."""
 
@@ -93,7 +94,7 @@ class Compiler:
 
     def keep(self) -> None:
         """Write what was compiled for the next start; call it once that is proven."""
-        if self._file is not None and not self.is_from_file:
+        if self._file is not None and self._is_worth_keeping and not self.is_from_file:
             self._file.write(memoryview(self._export().data))
 
     def close(self) -> None:
@@ -112,7 +113,10 @@ class Compiler:
         side_px = self._artifact.manifest.preprocess.side_px
         model = self._core.read_model(self._artifact.files[ONNX], b"")
         model.reshape({INPUT: [1, 1, side_px, side_px]})
-        return prepare(self._core, model, self.precision)
+        prepared = prepare(self._core, model, self.precision)
+        # The next start may have the room that this one lacked.
+        self._is_worth_keeping = is_prepared(prepared, self.precision)
+        return prepared
 
     def _load(self, exported: openvino.Tensor) -> Any:
         """None for one that this OpenVINO does not take."""

@@ -29,6 +29,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 KERNELS: Final = "cpu:jit_avx2_1x1,cpu:jit_avx2"
 """In blocks of eight channels: the first can 1 x 1 alone, the second takes the others."""
 
+_WISH: Final = "primitives_priority_0"
+"""As the attribute below is named in a network that was read."""
+
 _ATTRIBUTE: Final = f'<attribute name="primitives_priority" version="0" value="{KERNELS}"/>'
 _CONVOLUTION: Final = re.compile(
     r'(<layer [^>]*type="Convolution"[^>]*>\s*<data [^>]*/>\s*)(?:<rt_info>(.*?)</rt_info>)?',
@@ -39,9 +42,15 @@ _CONVOLUTION: Final = re.compile(
 def prepare(core: Any, model: Model, precision: Precision) -> Model:
     """The same function, as this CPU computes it fastest; `model` itself is changed too."""
     rewrite(model)
-    cpu = read_cpu_flags()
-    is_quicker = precision is Precision.F32 and "avx2" in cpu and "avx512f" not in cpu
-    return lay_in_blocks(core, model) if is_quicker else model
+    return lay_in_blocks(core, model) if _is_quicker_in_blocks(precision) else model
+
+
+def is_prepared(model: Model, precision: Precision) -> bool:
+    """Whether it lies as it should; not so where there was no room to write it."""
+    convolutions = (node for node in model.get_ops() if node.get_type_name() == "Convolution")
+    return not _is_quicker_in_blocks(precision) or all(
+        _WISH in node.get_rt_info() for node in convolutions
+    )
 
 
 def lay_in_blocks(core: Any, model: Model) -> Model:
@@ -68,6 +77,11 @@ def read_cpu_flags() -> frozenset[str]:
         return frozenset()
     flags = re.search(r"^flags\s*:(.*)$", told, re.MULTILINE)
     return frozenset(flags[1].split()) if flags else frozenset()
+
+
+def _is_quicker_in_blocks(precision: Precision) -> bool:
+    cpu = read_cpu_flags()
+    return precision is Precision.F32 and "avx2" in cpu and "avx512f" not in cpu
 
 
 def _with_wish(network: str) -> str:

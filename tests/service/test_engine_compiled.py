@@ -1,6 +1,7 @@
 """A compiled network is kept for the next start, and trusted no more than one compiled anew."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from service.core.artifact import ONNX, Artifact
 from service.core.errors import SelfTestFailed
 from service.core.radiograph import Pixels
-from service.engine import compiled
+from service.engine import compiled, layout
 from service.engine.loading import finish_engine, open_engine, prove
 from service.engine.openvino import OpenVinoEngine
 from tests.support.models import TinyChoices, build_files, describe, write_version
@@ -24,6 +25,7 @@ DAMAGED, REFUSED, FAILED, UNAVAILABLE = (
     "engine.kept_network_damaged", "engine.kept_network_refused", "engine.kept_network_failed",
     "engine.cache_unavailable",
 )  # fmt: skip
+DIGEST_BYTES = 32
 Change = Callable[[bytes], bytes]
 
 
@@ -177,6 +179,20 @@ def test_file_that_can_be_neither_read_nor_written_is_no_refusal(
 
     assert warnings == [UNAVAILABLE, UNAVAILABLE]
     np.testing.assert_array_equal(engine.forward(batch_nchw)[0], uncached.forward(batch_nchw)[0])
+
+
+def test_network_that_could_not_be_laid_out_is_not_kept(
+    artifact: Artifact, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(layout, "read_cpu_flags", lambda: frozenset({"avx2"}))
+    with monkeypatch.context() as full:
+        full.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+        _, warnings = _open(artifact, cache_dir)
+
+    assert warnings == ["engine.layout_unavailable"]
+    assert list(cache_dir.iterdir()) == []
+    _open(artifact, cache_dir)
+    assert _kept(cache_dir).stat().st_size > DIGEST_BYTES
 
 
 def test_engine_can_be_finished_twice(artifact: Artifact, cache_dir: Path) -> None:
