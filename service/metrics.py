@@ -272,8 +272,9 @@ class Metrics:
             "cxr_shadow_pending_rows", "Rows that wait to be committed to the shadow log."
         )
         self.shadow_last_write = self._gauge(
-            "cxr_shadow_last_write_timestamp_seconds", "Unix time of the last committed row."
-        )
+            "cxr_shadow_last_write_timestamp_seconds",
+            "Unix time of the last committed row, read from the log at the start; 0 without one.",
+        )  # fmt: skip
 
     def _known(self, name: str, value: str) -> str:
         return value if value in self._closed[name] else OTHER

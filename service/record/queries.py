@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -120,6 +121,13 @@ def read_head(connection: Connection, table: Table = shadow_log) -> Head:
     """Read the last row's number and digest."""
     row = connection.execute(_last_row(table)).first()
     return GENESIS if row is None else Head(*row)
+
+
+def newest_seconds(connection: Connection) -> float:
+    """Unix time at which the radiograph of the last row was received; 0 without a row."""
+    last = select(shadow_log.c.received_at).order_by(shadow_log.c.sequence.desc()).limit(1)
+    received_at = connection.scalar(last)
+    return 0.0 if received_at is None else datetime.fromisoformat(received_at).timestamp()
 
 
 @cache

@@ -64,6 +64,11 @@ class Reader:
         with self._reading() as connection:
             return queries.read_head(connection)
 
+    def newest_seconds(self) -> float:
+        """Unix time at which the radiograph of the last row was received; 0 without a row."""
+        with self._reading() as connection:
+            return queries.newest_seconds(connection)
+
     def verify(
         self,
         anchor: Head | None = None,
@@ -208,12 +213,13 @@ def open_record(
         create_private_file(url)
         migrate(engine)
         reader.check_anchor()
-        head = reader.head()
+        head, written_seconds = reader.head(), reader.newest_seconds()
         on_failure.pop_all()
     log.info("record.opened", sequence=head.sequence, digest=head.digest)
     recorder = Recorder(
         engine=engine,
         anchors=anchors,
+        written_seconds=written_seconds,
         max_pending=max_pending,
         max_rows=max_rows,
         on_commit=on_commit,

@@ -58,6 +58,8 @@ class Recorder:
     ----------
     anchors
         File of each table that notes its head after each commit; none without one.
+    written_seconds
+        `last_write_timestamp` until the first commit.
     max_pending
         Entries that may wait or be in a commit; one more is refused.
     max_rows
@@ -71,6 +73,7 @@ class Recorder:
         *,
         engine: Engine,
         anchors: Mapping[Table, Path] | None = None,
+        written_seconds: float = 0.0,
         max_pending: int = 1024,
         max_rows: int = 256,
         on_commit: OnCommit | None = None,
@@ -86,7 +89,7 @@ class Recorder:
         self._waiting: deque[_Waiting] = deque()
         self._pending = 0
         self._is_closing = False
-        self._last_write_timestamp = 0.0
+        self._last_write_timestamp = written_seconds
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -97,7 +100,7 @@ class Recorder:
 
     @property
     def last_write_timestamp(self) -> float:
-        """Seconds since 1970 of the last commit; 0 before the first."""
+        """Seconds since 1970 of the last commit, or as the log told at the start."""
         return self._last_write_timestamp
 
     async def append(self, entry: Entry) -> int:

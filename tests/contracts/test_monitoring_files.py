@@ -73,6 +73,12 @@ def test_recorded_series_are_used_and_exist() -> None:
     assert used == recorded
 
 
+def test_no_panel_shows_an_age_since_1970() -> None:
+    asked = " ".join(expression for _, expression in dashboard_queries())
+
+    assert re.findall(r"time\(\) - cxr_\w+", asked) == []
+
+
 def test_series_are_bounded_for_the_largest_site(registry: CollectorRegistry) -> None:
     assert sum(len(family.samples) for family in registry.collect()) < MOST_SERIES
 
@@ -182,6 +188,7 @@ def test_dashboards_have_places_and_ids_of_their_own() -> None:
         "promtool check config --syntax-only prometheus/prometheus.yml",
         "promtool check rules prometheus/recording.yml prometheus/alerts.yml",
         "promtool test rules prometheus/alerts_test.yml",
+        "promtool test rules prometheus/restarts_test.yml",
         "amtool check-config alertmanager/alertmanager.yml",
     ],
 )

@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,16 @@ async def test_time_of_the_last_commit_is_told(tmp_path: Path) -> None:
         await record.append(evaluated())
 
         assert (before, record.recorder.last_write_timestamp) == (0.0, 1_772_350_200.5)
+
+
+async def test_time_of_the_last_row_is_known_again_after_a_restart(tmp_path: Path) -> None:
+    entry = evaluated()
+    async with _open(tmp_path) as record:
+        await record.append(evaluated(received_at=entry.received_at - timedelta(days=1)))
+        await record.append(entry)
+
+    async with _open(tmp_path) as record:
+        assert record.recorder.last_write_timestamp == entry.received_at.timestamp()
 
 
 async def test_an_entry_that_cannot_be_stored_is_refused_before_it_waits(tmp_path: Path) -> None:
