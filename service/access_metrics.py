@@ -6,16 +6,23 @@ from prometheus_client import CollectorRegistry, Gauge
 
 
 class AccessMetrics:
-    """One gauge, read at each scrape."""
+    """One gauge of two series, read at each scrape.
+
+    A key that ended has one of its own, so that it neither ends the alert nor hides the next key.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.key_expiry = Gauge(
+        expiry = Gauge(
             "cxr_key_expiry_timestamp_seconds",
-            "Unix time at which the first API key without a successor ends; infinite without one.",
-            registry=registry,
-        )
-        self.key_expiry.set(float("inf"))
+            "Unix time at which the first live API key without a successor ends, and the last "
+            "expired one ended; infinite without one.",
+            ["state"], registry=registry,
+        )  # fmt: skip
+        self.live, self.expired = expiry.labels("live"), expiry.labels("expired")
+        for series in (self.live, self.expired):
+            series.set(float("inf"))
 
-    def watch(self, read: Callable[[], float]) -> None:
+    def watch(self, *, next_expiry: Callable[[], float], last_expiry: Callable[[], float]) -> None:
         """Ask at each scrape."""
-        self.key_expiry.set_function(read)
+        self.live.set_function(next_expiry)
+        self.expired.set_function(last_expiry)

@@ -126,7 +126,9 @@ def open_workshop(
         warnings=codes.WARNINGS,
         tells_results=tells_results,
     )
-    AccessMetrics(registry).watch(gatekeeper.next_expiry)
+    AccessMetrics(registry).watch(
+        next_expiry=gatekeeper.next_expiry, last_expiry=gatekeeper.last_expiry
+    )
     DiskMetrics(registry, data_folders(settings))
     record = open_record(settings.record.url)
     stack.push_async_callback(record.close)

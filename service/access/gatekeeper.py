@@ -72,6 +72,10 @@ class Gatekeeper:
         """Unix time at which the first key without a successor ends."""
         return self._ring.next_expiry
 
+    def last_expiry(self) -> float:
+        """Unix time at which the last expired key without a successor ended."""
+        return self._ring.last_expiry
+
     def admit(self, request: Request, headers: Headers, need: Need | None) -> Caller:
         """Find out who asks, and whether they may.
 
@@ -156,6 +160,10 @@ class OpenHouse:
 
     def next_expiry(self) -> float:
         """No key ends."""
+        return float("inf")
+
+    def last_expiry(self) -> float:
+        """No key has ended."""
         return float("inf")
 
     def admit(self, request: Request, headers: Headers, need: Need | None) -> Caller:

@@ -80,6 +80,13 @@ class KeyRing:
         now = self._clock().timestamp()
         return min((end for end in self._ends if end > now), default=NEVER)
 
+    @property
+    def last_expiry(self) -> float:
+        """Unix time at which the last expired key without a successor ended; or infinite."""
+        self._refresh()
+        now = self._clock().timestamp()
+        return max((end for end in self._ends if end <= now), default=NEVER)
+
     def _refresh(self) -> None:
         try:
             signature = signature_of(self._path.stat())

@@ -97,7 +97,8 @@ async def test_each_refusal_is_counted_by_its_code(
     metrics = (await service.client.get("/metrics", headers=bearer(text))).text
 
     assert 'cxr_problems_total{code="SCOPE_MISSING"} 3.0' in metrics
-    assert "cxr_key_expiry_timestamp_seconds +Inf" in metrics
+    assert 'cxr_key_expiry_timestamp_seconds{state="live"} +Inf' in metrics
+    assert 'cxr_key_expiry_timestamp_seconds{state="expired"} +Inf' in metrics
 
 
 async def test_refusal_comes_before_a_byte_of_the_body_is_read(service: OpenApp) -> None:
