@@ -61,6 +61,10 @@ class DriftMetrics:
         self._declare_verdicts()
         self._declare_monitor()
 
+    def knows(self, scanner: str) -> bool:
+        """Whether the alias is still of the site's list: what is remembered may be of another."""
+        return scanner in self._scanners
+
     def tells(self, scalar: Scalar) -> bool:
         """Whether the scalar may be exported."""
         return self._tells_results or scalar.stage in TOLD_STAGES

@@ -118,7 +118,8 @@ class DriftMonitor:
             else:
                 self._metrics.use_scalars(detector.scalars, detector.created_seconds)
             for alias, scanner in self._state.scanners.items():
-                self._show(alias, scanner)
+                if self._metrics.knows(alias):
+                    self._show(alias, scanner)
 
         self._queue.put(switch)
         self.settle()

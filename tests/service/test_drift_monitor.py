@@ -29,14 +29,17 @@ class Watch:
     """A monitor, its registry, and what it told of pixels."""
 
     def __init__(
-        self, folder: Path, *, tells_results: bool = True, save_seconds: float = 30.0
+        self,
+        folder: Path,
+        *,
+        tells_results: bool = True,
+        save_seconds: float = 30.0,
+        scanners: tuple[str, ...] = ("room-1", "room-2", "other"),
     ) -> None:
         self.registry = CollectorRegistry()
         self.pixels: list[str] = []
         self.path = folder / STATE
-        metrics = DriftMetrics(
-            self.registry, scanners=("room-1", "room-2", "other"), tells_results=tells_results
-        )
+        metrics = DriftMetrics(self.registry, scanners=scanners, tells_results=tells_results)
         self.monitor = DriftMonitor(
             metrics=metrics,
             shared=frozenset({"room-2"}),
@@ -120,6 +123,21 @@ def test_state_survives_a_restart(watch: Watch, tmp_path: Path) -> None:
     again.monitor.use(open_comparison(FILES))
 
     assert again.worst("room-2") == before
+    again.monitor.close()
+
+
+def test_scanner_that_left_the_list_has_no_series_after_a_restart(
+    watch: Watch, tmp_path: Path
+) -> None:
+    watch.monitor.use(open_comparison(FILES))
+    feed(watch, "room-2", 12, "invert")
+    watch.monitor.close()
+
+    again = Watch(tmp_path, scanners=("room-1", "other"))
+    again.monitor.use(open_comparison(FILES))
+    samples = [sample for family in again.registry.collect() for sample in family.samples]
+
+    assert {s.labels["scanner"] for s in samples if "scanner" in s.labels} == {"room-1", "other"}
     again.monitor.close()
 
 
