@@ -87,6 +87,10 @@ class DriftMetrics:
     def count_radiograph(self, scanner: str, seconds: float) -> None:
         """Count one radiograph of a scanner, received at this Unix time."""
         self.scanner_radiographs.labels(scanner).inc()
+        self.show_last(scanner, seconds)
+
+    def show_last(self, scanner: str, seconds: float) -> None:
+        """Show when the last radiograph of a scanner was received, maybe by an earlier process."""
         self.scanner_last.labels(scanner).set(seconds)
 
     def show_scalars(self, scanner: str, states: Mapping[Scalar, ScalarState]) -> None:
@@ -120,7 +124,7 @@ class DriftMetrics:
         )
         self.scanner_last = self._gauge(
             "cxr_scanner_last_radiograph_timestamp_seconds",
-            "Unix time of the last radiograph of each scanner.", "scanner",
+            "Unix time of the last radiograph of each scanner; 0 before its first.", "scanner",
         )  # fmt: skip
         self.device_changes = self._counter(
             "cxr_scanner_device_changes",

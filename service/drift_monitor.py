@@ -119,6 +119,7 @@ class DriftMonitor:
                 self._metrics.use_scalars(detector.scalars, detector.created_seconds)
             for alias, scanner in self._state.scanners.items():
                 if self._metrics.knows(alias):
+                    self._metrics.show_last(alias, scanner.last_seconds)
                     self._show(alias, scanner)
 
         self._queue.put(switch)

@@ -126,6 +126,24 @@ def test_state_survives_a_restart(watch: Watch, tmp_path: Path) -> None:
     again.monitor.close()
 
 
+@pytest.mark.parametrize("files", [FILES, {}], ids=["reference", "no reference"])
+def test_silence_of_a_scanner_is_counted_from_before_a_restart(
+    watch: Watch, tmp_path: Path, files: dict[str, bytes]
+) -> None:
+    last = "cxr_scanner_last_radiograph_timestamp_seconds"
+    watch.monitor.use(open_comparison(files))
+    feed(watch, "room-2", 2)
+    before = watch.value(last, scanner="room-2")
+    watch.monitor.close()
+
+    again = Watch(tmp_path)
+    again.monitor.use(open_comparison(files))
+
+    assert before
+    assert [again.value(last, scanner=name) for name in ("room-1", "room-2")] == [0, before]
+    again.monitor.close()
+
+
 def test_scanner_that_left_the_list_has_no_series_after_a_restart(
     watch: Watch, tmp_path: Path
 ) -> None:
