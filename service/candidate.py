@@ -98,8 +98,8 @@ class CandidateScorer:
 
         Raises
         ------
-        ArtifactError
-            The candidate does not load or does not reproduce its golden scores.
+        ArtifactError, EngineUnavailable
+            The candidate does not load or does not reproduce its golden scores, or has no room.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -221,8 +221,8 @@ class CandidateSlot:
 
         Raises
         ------
-        ArtifactError
-            The new one does not load; then there is none.
+        ArtifactError, EngineUnavailable
+            The new one does not load, or has no room; then there is none.
         """
         before, self.current = self.current, None
         if before is not None:

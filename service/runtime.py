@@ -17,12 +17,13 @@ from service.candidate import CandidateSlot
 from service.case import Case, ServedModel
 from service.core.artifact import Manifest, load_current
 from service.core.attention import Overlay
-from service.core.errors import ArtifactError
+from service.core.errors import CxrError
 from service.core.findings import Finding
 from service.core.intake import IntakeLimits
 from service.drift_monitor import DriftMonitor
 from service.engine.base import Engine
 from service.ledger import Ledger
+from service.logs import describe_error
 from service.metrics import Metrics
 from service.pacs_metrics import PacsMetrics
 from service.record import Mode, Outcome, Record
@@ -194,8 +195,9 @@ async def _assemble(
     )  # fmt: skip
     try:
         await open_candidate()
-    except ArtifactError as error:
-        log.error("candidate.refused", code=error.code)
+    except Exception as error:  # noqa: BLE001 - it may cost no answer, and so no start either
+        code = error.code if isinstance(error, CxrError) else None
+        log.error("candidate.refused", code=code, **describe_error(error))
     await watch.start()
     stack.push_async_callback(watch.close)
     _show_model(metrics, serving)

@@ -6,7 +6,8 @@ On CUDA the backbone runs in bf16 and channels-last, as recorded graphs in sever
 Axes: M pictures, S side, F findings, h x w feature map, D features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -23,6 +24,7 @@ from service.core.network import Architecture, TriageNetwork, build_network
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
 from service.cores import choose_threads
+from service.engine.base import EngineUnavailable
 from service.engine.cuda import BUCKETS, LANES, Run, Tensors, open_lanes
 from service.engine.lanes import Lanes
 
@@ -42,7 +44,7 @@ class TorchEngine:
     ArtifactInvalid
         The weights do not fit the architecture that the manifest names.
     EngineUnavailable
-        The GPU refuses, see `open_lanes`.
+        The device refuses: it has no room for the weights, or see `open_lanes`.
     """
 
     name = "torch"
@@ -51,15 +53,16 @@ class TorchEngine:
     def __init__(self, artifact: Artifact, device: str = "cpu", *, threads: int = 0) -> None:
         if limit := choose_threads(threads):
             torch.set_num_threads(limit)
-        self._device = named_device(device)
-        network = load_network(artifact).to(self._device)
-        precision = choose_precision(artifact, self._device)
         self._lanes: Lanes | None = None
         self.lanes = 1
-        if self._device.type == "cuda":
-            run, side_px = choose_run(network, precision), artifact.manifest.preprocess.side_px
-            self._lanes = Lanes(open_lanes(run, side_px, self._device))
-            self.lanes = LANES
+        with _telling_refusals_of(device):
+            self._device = named_device(device)
+            network = load_network(artifact).to(self._device)
+            precision = choose_precision(artifact, self._device)
+            if self._device.type == "cuda":
+                run, side_px = choose_run(network, precision), artifact.manifest.preprocess.side_px
+                self._lanes = Lanes(open_lanes(run, side_px, self._device))
+                self.lanes = LANES
         self._network: TriageNetwork | None = network
         self.device = f"{device} {precision}"
 
@@ -83,6 +86,15 @@ class TorchEngine:
         self._network = None
         if self._lanes is not None:
             self._lanes.close()
+
+
+@contextmanager
+def _telling_refusals_of(device: str) -> Iterator[None]:
+    """Torch raises a bare `RuntimeError` for each, a full memory included."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineUnavailable(f"{device} cannot hold another network") from error
 
 
 def load_network(artifact: Artifact) -> TriageNetwork:

@@ -12,12 +12,15 @@ from sqlalchemy import text
 
 from service.candidate import MAX_WAITING, CandidateScorer
 from service.case import serve_model
-from service.core.artifact import load_artifact, write_current
+from service.core.artifact import Artifact, load_artifact, write_current
 from service.core.intake import IntakeLimits
 from service.core.scope import IntendedUse
 from service.core.store import name_candidate
+from service.engine.base import Engine, EngineUnavailable
 from service.metrics import CandidateEnding
 from service.record import Evidence, Mode
+from service.settings import Settings
+from service.verified_engine import open_verified_engine
 from tests.support.apps import OpenApp, SlowUpload, open_app, tiny_settings
 from tests.support.detectors import TinyDetector
 from tests.support.engines import NamelessEngine
@@ -135,6 +138,31 @@ async def test_a_candidate_that_is_damaged_costs_nothing_but_itself(
 
         assert service.runtime.shadow.current is None
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [EngineUnavailable("cuda:0 cannot hold another engine"), RuntimeError("out of memory")],
+    ids=["refused by the device", "not foreseen"],
+)
+async def test_a_candidate_that_has_no_room_keeps_no_service_from_starting(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def open_or_fail(settings: Settings, artifact: Artifact, threads: int | None = None) -> Engine:
+        if artifact.manifest.version == "0.0.2":
+            raise failure
+        return open_verified_engine(settings, artifact, threads)
+
+    monkeypatch.setattr("service.workshop.open_verified_engine", open_or_fail)
+    with structlog.testing.capture_logs() as events:
+        async with open_app(tiny_settings(store, tmp_path)) as service:
+            answer = await service.client.post("/predict", content=png_bytes())
+            scorer = service.runtime.shadow.current
+
+    (refused,) = [event for event in events if event["event"] == "candidate.refused"]
+    assert (answer.status_code, scorer) == (200, None)
+    assert refused["code"] == getattr(failure, "code", None)
+    assert refused["error_type"] == type(failure).__name__
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from service.core.artifact import load_current
 from service.core.network import Architecture, build_network
 from service.core.precision import Precision
 from service.core.preprocess import normalise
+from service.engine.base import EngineUnavailable
 from service.engine.torch import TorchEngine, choose_run
 from tests.support.tiny_network import SPEC, chest_pixels
 
@@ -23,6 +24,18 @@ def test_engine_that_is_closed_scores_nothing(tiny_store: Path) -> None:
 
     with pytest.raises(RuntimeError, match="closed"):
         engine.forward(np.ascontiguousarray(normalise(chest_pixels(), SPEC)))
+
+
+def test_device_without_room_for_the_weights_is_unavailable(
+    tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(nn.Module, "to", refuse)
+
+    with pytest.raises(EngineUnavailable, match="cannot hold"):
+        TorchEngine(load_current(tiny_store))
 
 
 @pytest.mark.parametrize("architecture", sorted({*Architecture} - {Architecture.TINY}))
