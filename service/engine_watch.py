@@ -45,21 +45,33 @@ class EngineWatch:
         self._look_seconds, self._rest_seconds = look_seconds, rest_seconds
         self._known = count_failures()
         self._closing = asyncio.Event()
+        self._judged = asyncio.Event()
         self.is_broken = False
         self._task = asyncio.create_task(self._run(), name="engine-watch")
 
     async def close(self) -> None:
         """Return once no self-test is under way, and none will be."""
         self._closing.set()
+        self._tell()
         await self._task
+
+    async def wait_judged(self) -> None:
+        """Return once `is_broken` speaks of all failures of by now, or nothing is judged any more.
+
+        That is at once where the engine is broken already.
+        """
+        failures = self._count_failures()
+        while self._known < failures and not (self.is_broken or self._closing.is_set()):
+            await self._judged.wait()
 
     async def _run(self) -> None:
         while not await self._is_closing_within(self._look_seconds):
             failures = self._count_failures()
             if failures == self._known and not self.is_broken:
                 continue
-            self._known = failures
             self._judge(await self._failure_of_proof())
+            self._known = failures
+            self._tell()
             if await self._is_closing_within(self._rest_seconds):
                 return
 
@@ -77,6 +89,11 @@ class EngineWatch:
         except Exception as error:  # noqa: BLE001 - task boundary: an engine may raise anything
             return error
         return None
+
+    def _tell(self) -> None:
+        """Let those go on who wait for a judgement; who comes later waits for the next."""
+        self._judged.set()
+        self._judged = asyncio.Event()
 
     def _judge(self, failure: Exception | None) -> None:
         was_broken, self.is_broken = self.is_broken, failure is not None

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -17,7 +18,7 @@ from service.candidate import CandidateSlot
 from service.case import Case, ServedModel
 from service.core.artifact import Manifest, load_current
 from service.core.attention import Overlay
-from service.core.errors import CxrError
+from service.core.errors import CxrError, EngineFailed, RecordUnavailable
 from service.core.findings import Finding
 from service.core.intake import IntakeLimits
 from service.drift_monitor import DriftMonitor
@@ -35,6 +36,9 @@ from service.verified_engine import HeadStart
 from service.workshop import Workshop, open_workshop
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+RECORD_UNAVAILABLE: Final = RecordUnavailable.code
+ENGINE_FAILED: Final = EngineFailed.code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,12 @@ class Runtime:
         """Writes rows for the model that serves now."""
         return self.slot.current.ledger
 
+    async def is_broken(self, *, for_sure: bool) -> bool:
+        """Whether nobody has an answer now; see `Desk.is_broken`."""
+        if for_sure:
+            await self.slot.current.engine_watch.wait_judged()
+        return not {RECORD_UNAVAILABLE, ENGINE_FAILED}.isdisjoint(self.unready_reasons())
+
     async def answer(self, case: Case) -> Body:
         """Evaluate a radiograph with the model of this moment; see `Pipeline.answer`."""
         with self.slot.hold() as serving:
@@ -103,8 +113,8 @@ class Runtime:
         standing = {
             "SHUTTING_DOWN": self.admission.is_draining,
             "QUEUE_FULL": self.admission.is_full,
-            "RECORD_UNAVAILABLE": not self.ledger.is_writable,
-            "ENGINE_FAILED": self.slot.current.engine_watch.is_broken,
+            RECORD_UNAVAILABLE: not self.ledger.is_writable,
+            ENGINE_FAILED: self.slot.current.engine_watch.is_broken,
         }
         reasons = [code for code, stands in standing.items() if stands]
         return reasons + self.gatekeeper.unready_reasons()

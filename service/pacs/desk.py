@@ -37,6 +37,15 @@ class Desk(Protocol):
     def metrics(self) -> Metrics:
         """The instruments of every radiograph."""
 
+    async def is_broken(self, *, for_sure: bool) -> bool:
+        """Whether nobody has an answer now, as the engine or the shadow log is broken.
+
+        Parameters
+        ----------
+        for_sure
+            Wait until the engine was asked about the failures of by now: some seconds.
+        """
+
     async def answer(self, case: Case) -> Body:
         """Evaluate a radiograph and make its row durable."""
 

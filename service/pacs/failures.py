@@ -26,6 +26,8 @@ class Blame(StrEnum):
     """No room, or no row can be written: the same."""
     TRY = "try"
     """Perhaps this instance: try again, a bounded number of times."""
+    EITHER = "either"
+    """The service's while it is broken as a whole, else perhaps this instance's."""
     INSTANCE = "instance"
     """This very instance, and no try will mend it."""
     GONE = "gone"
@@ -44,7 +46,7 @@ class PullFailure(Exception):
 def failure_of(error: CxrError) -> PullFailure:
     """What an error of our own pipeline means for the instance."""
     if isinstance(error, EngineFailed | DeadlineExceeded):
-        return PullFailure(error.code, Blame.TRY)
+        return PullFailure(error.code, Blame.EITHER)
     if isinstance(error, CapacityError):
         return PullFailure(error.code, Blame.SERVICE)
     return PullFailure(error.code, Blame.INSTANCE)

@@ -190,20 +190,30 @@ class Puller:
             self._metrics.count_settled(state.value, self._clock() - item.noticed)
 
     async def _fail(self, item: Item, failure: PullFailure, ending: Ending | None) -> None:
-        blame, tries = failure.blame, item.tries + 1
+        tries = item.tries + 1
+        is_last = tries >= self._options.max_tries
         self._metrics.count_failure(failure.code)
+        blame = await self._blame_after_all(failure.blame, is_last=is_last)
         if blame is Blame.GONE:
             await self._settle(item, State.GONE)
-        elif blame is Blame.TRY and self._hears_pacs() and tries < self._options.max_tries:
+        elif blame is Blame.TRY and not is_last:
             seconds = backoff_seconds(
                 tries, first_seconds=self._options.retry_seconds, random=self._random
             )
             await self._off_loop.run(self._queue.postpone, item, failure.code, seconds)
             log.warning("pacs.instance_postponed", id=item.case_id, code=failure.code, tries=tries)
-        elif blame is Blame.INSTANCE or (blame is Blame.TRY and self._hears_pacs()):
+        elif blame in (Blame.TRY, Blame.INSTANCE):
             await self._bury(item, failure.code, ending)
         else:
             self._pause()
+
+    async def _blame_after_all(self, blame: Blame, *, is_last: bool) -> Blame:
+        """No try is held against an instance while the PACS is away, or the service is broken."""
+        if blame is Blame.EITHER and await self._desk.is_broken(for_sure=is_last):
+            return Blame.SERVICE
+        if blame in (Blame.TRY, Blame.EITHER):
+            return Blame.TRY if self._hears_pacs() else Blame.PACS
+        return blame
 
     async def _bury(self, item: Item, code: str, ending: Ending | None) -> None:
         await self._off_loop.run(self._queue.give_up, item, code)

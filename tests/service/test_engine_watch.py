@@ -76,6 +76,30 @@ async def test_engine_that_never_failed_is_asked_nothing() -> None:
     assert engine.proofs == 0
 
 
+async def test_judgement_that_is_waited_for_speaks_of_the_failure_before_it() -> None:
+    engine = _Engine()
+    async with _watching(engine) as watch:
+        await watch.wait_judged()
+        asked_before_a_failure = engine.proofs
+        engine.is_well, engine.failures = False, 1
+        await watch.wait_judged()
+
+        assert (asked_before_a_failure, watch.is_broken) == (0, True)
+
+
+async def test_nobody_waits_for_the_judgement_of_an_engine_that_is_closed() -> None:
+    engine = _Engine()
+    watch = EngineWatch(lambda: engine.failures, engine.prove, look_seconds=3600)
+    engine.failures = 1
+    waiting = asyncio.create_task(watch.wait_judged())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await watch.close()
+        await waiting
+
+    assert engine.proofs == 0
+
+
 async def test_closing_waits_for_no_rest() -> None:
     engine = _Engine()
     watch = EngineWatch(lambda: 0, engine.prove, look_seconds=3600, rest_seconds=3600)
