@@ -27,7 +27,7 @@ from service.pacs.options import PacsOptions
 from service.pacs.orthanc import Orthanc
 from service.pacs.queue import Item, Queue, State
 from service.pacs_metrics import PacsMetrics
-from service.record import Mode
+from service.record import Entry, Mode, Outcome
 from service.record.queries import find_entry
 from service.turns import Turn
 
@@ -137,7 +137,10 @@ class Puller:
             self._pauses = 0
 
     async def _finish(self, item: Item) -> None:
-        if await asyncio.to_thread(self._has_row, item.case_id):
+        entry = await asyncio.to_thread(self._find_row, item.case_id)
+        if entry is not None:
+            if entry.outcome is Outcome.CONFLICT:
+                raise ReplayConflict("its row says so")
             await self._settle(item, State.ANSWERED)
             return
         modality = await self._orthanc.modality(item.instance)
@@ -180,9 +183,10 @@ class Puller:
             self._desk.metrics.count_radiograph(Ending(case.outcome.value))
         self._desk.after_answer(case)
 
-    def _has_row(self, case_id: str) -> bool:
+    def _find_row(self, case_id: str) -> Entry | None:
         with self._desk.record.reader.reading() as connection:
-            return find_entry(connection, case_id) is not None
+            logged = find_entry(connection, case_id)
+        return None if logged is None else logged.entry
 
     async def _settle(self, item: Item, state: State, digest: str | None = None) -> None:
         is_over = await self._off_loop.run(lambda: self._queue.settle(item, state, digest=digest))

@@ -49,6 +49,22 @@ def has_position(folder: Path) -> bool:
         return bool(connection.execute("SELECT count(*) FROM position").fetchone()[0])
 
 
+def keep_queue(folder: Path) -> None:
+    """Copy the queue of a running service as it stands."""
+    with (
+        contextlib.closing(sqlite3.connect(folder / "pacs.db")) as live,
+        contextlib.closing(sqlite3.connect(folder / "before.db")) as copy,
+    ):
+        live.backup(copy)
+
+
+def put_queue_back(folder: Path) -> None:
+    """As if the service had been killed when the copy was made."""
+    for suffix in ("-wal", "-shm"):
+        (folder / f"pacs.db{suffix}").unlink(missing_ok=True)
+    shutil.copyfile(folder / "before.db", folder / "pacs.db")
+
+
 def kill_after(site: Site, model_store: Path, count: int) -> None:
     """Start the service, and kill it once it has answered more than so many in all."""
     with running_service(model_store, site.folder, **site.variables) as service:
@@ -99,22 +115,41 @@ async def test_crash_between_row_and_note_makes_no_second_row(
     pacs.rules.append(failing("/file", Reply(phantom(1), hold=hold)))
     async with open_way(pacs, tiny_store, start="beginning") as way:
         await way.until(lambda: pacs.pulls(one) == 1, "the pull")
-        with (
-            contextlib.closing(sqlite3.connect(tmp_path / "pacs.db")) as live,
-            contextlib.closing(sqlite3.connect(tmp_path / "before.db")) as copy,
-        ):
-            live.backup(copy)
+        keep_queue(tmp_path)
         hold.set()
         await way.settled(answered=1)
-    for suffix in ("-wal", "-shm"):
-        (tmp_path / f"pacs.db{suffix}").unlink(missing_ok=True)
-    shutil.copyfile(tmp_path / "before.db", tmp_path / "pacs.db")
+    put_queue_back(tmp_path)
 
     async with open_way(pacs, tiny_store, start="beginning") as way:
         await way.settled(answered=1)
 
     assert pacs.pulls(one) == 1
     assert [entry.outcome for entry in way.entries()] == [Outcome.EVALUATED]
+
+
+async def test_conflict_that_is_cut_off_between_row_and_note_is_a_dead_letter(
+    pacs: FakePacs, tiny_store: Path, tmp_path: Path
+) -> None:
+    one, two, hold = name_of(1), name_of(2), asyncio.Event()
+    other = phantom(1, grey=99)
+    pacs.store(one, phantom(1))
+    pacs.rules.append(failing(f"{two}/file", Reply(other, hold=hold)))
+    async with open_way(pacs, tiny_store, start="beginning") as way:
+        await way.settled(answered=1)
+        pacs.store(two, other)
+        await way.until(lambda: pacs.pulls(two) == 1, "the second pull")
+        keep_queue(tmp_path)
+        hold.set()
+        await way.settled(answered=1, dead=1)
+    put_queue_back(tmp_path)
+
+    async with open_way(pacs, tiny_store, start="beginning") as way:
+        await way.settled(answered=1, dead=1)
+
+    (letter,) = way.queue.dead_letters()
+    assert (letter.instance, letter.code) == (two, "SOP_INSTANCE_CONFLICT")
+    assert pacs.pulls(two) == 1
+    assert [entry.outcome for entry in way.entries()] == [Outcome.EVALUATED, Outcome.CONFLICT]
 
 
 async def test_callers_who_wait_come_first_and_nothing_is_lost(
