@@ -234,8 +234,10 @@ async def _read(answer: httpx.Response, max_bytes: int, reserve: Callable[[int],
 
 async def _refusal_of(answer: httpx.Response) -> PullFailure:
     status = answer.status_code
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if status == HTTPStatus.UNAUTHORIZED:  # the password, which opens everything or nothing
         return PullFailure(FORBIDDEN, Blame.PACS)
+    if status == HTTPStatus.FORBIDDEN:  # what was asked for: Orthanc's filters decide one by one
+        return PullFailure(FORBIDDEN, Blame.TRY)
     if status == HTTPStatus.NOT_FOUND:
         is_told = await _is_told_by_orthanc(answer)
         return PullFailure(GONE, Blame.GONE if is_told else Blame.TRY)

@@ -21,7 +21,7 @@ from service.logs import describe_error
 from service.metrics import Ending
 from service.pacs.backoff import backoff_seconds
 from service.pacs.desk import Desk
-from service.pacs.failures import INTERNAL, Blame, PullFailure, failure_of
+from service.pacs.failures import FORBIDDEN, INTERNAL, Blame, PullFailure, failure_of
 from service.pacs.off_loop import OffLoop
 from service.pacs.options import PacsOptions
 from service.pacs.orthanc import Orthanc
@@ -209,6 +209,8 @@ class Puller:
         elif blame in (Blame.TRY, Blame.INSTANCE):
             await self._bury(item, failure.code, ending)
         else:
+            if failure.code == FORBIDDEN:
+                await self._off_loop.run(self._queue.let_others_pass, item)
             self._pause()
 
     async def _blame_after_all(self, blame: Blame, *, is_last: bool) -> Blame:

@@ -158,6 +158,11 @@ class Queue:
         with self._writing() as connection:
             _set(connection, item.instance, {"tries": item.tries + 1, "code": code, "due": due})
 
+    def let_others_pass(self, item: Item) -> None:
+        """Those that are due go first; no try is counted."""
+        with self._writing() as connection:
+            _set(connection, item.instance, {"due": self._clock()})
+
     def give_up(self, item: Item, code: str) -> None:
         """Make it a dead letter, with the try that was one too many."""
         self.settle(replace(item, tries=item.tries + 1), State.DEAD, code=code)

@@ -11,6 +11,7 @@ import pytest
 from service.core.inference import Outputs
 from service.core.radiograph import Pixels
 from service.engine.openvino import OpenVinoEngine
+from service.pacs.queue import State
 from service.record import Outcome
 from tests.support.engines import NamelessEngine
 from tests.support.fake_pacs import (
@@ -227,6 +228,34 @@ async def test_refused_password_is_held_against_no_instance(
         await way.settled(answered=1)
 
     assert 'cxr_pacs_failures_total{code="PACS_FORBIDDEN"} 3.0' in way.metrics
+
+
+async def test_instances_that_are_forbidden_end_as_dead_letters_and_hold_up_no_other(
+    pacs: FakePacs, tiny_store: Path
+) -> None:
+    for number in range(2):
+        pacs.rules.append(always(f"{name_of(number)}/simplified-tags", Reply(b"", 403)))
+    for number in range(3):
+        pacs.store(name_of(number), phantom(number))
+
+    async with open_way(pacs, tiny_store, start="beginning", max_tries=2, parallel_pulls=2) as way:
+        await way.settled(answered=1, dead=2)
+
+    assert {letter.code for letter in way.queue.dead_letters()} == {"PACS_FORBIDDEN"}
+
+
+async def test_instances_that_want_another_password_hold_up_no_other(
+    pacs: FakePacs, tiny_store: Path
+) -> None:
+    for number in range(2):
+        pacs.rules.append(always(f"{name_of(number)}/simplified-tags", Reply(b"", 401)))
+    for number in range(3):
+        pacs.store(name_of(number), phantom(number))
+
+    async with open_way(pacs, tiny_store, start="beginning", max_tries=1, parallel_pulls=2) as way:
+        await way.until(lambda: way.queue.counts()[State.ANSWERED] == 1, "the third")
+
+        assert way.queue.depth().waiting == 2
 
 
 @pytest.mark.parametrize(

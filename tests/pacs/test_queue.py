@@ -89,6 +89,19 @@ def test_postponed_instance_waits_its_time(queue: Queue, clock: ManualClock) -> 
     assert (taken(queue).tries, taken(queue).instance) == (1, name_of(1))
 
 
+def test_instance_that_lets_others_pass_goes_behind_those_that_are_due(
+    queue: Queue, clock: ManualClock
+) -> None:
+    for number in (1, 2):
+        queue.notice(name_of(number))
+        clock.advance(1)
+
+    queue.let_others_pass(taken(queue))
+
+    assert taken(queue).instance == name_of(2)
+    assert (taken(queue, name_of(2)).instance, taken(queue, name_of(2)).tries) == (name_of(1), 0)
+
+
 def test_id_of_the_row_is_the_same_after_a_restart(queue: Queue, tmp_path: Path) -> None:
     queue.notice(name_of(1))
     before = taken(queue)
