@@ -66,7 +66,7 @@ class PacsMetrics:
         """Count one instance by how it ended, so long after it was noticed."""
         self.settled.labels(state).inc()
         if state == "answered":
-            self.delay.observe(seconds)
+            self.delay.observe(max(0.0, seconds))  # the clock may have been set back meanwhile
 
     def count_failure(self, code: str) -> None:
         """Count one try that failed."""

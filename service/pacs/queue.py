@@ -8,8 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, or_, select, update
 
+from service.pacs.backoff import LONGEST_SECONDS
 from service.pacs.orthanc import NEW_INSTANCE, Change
 from service.pacs.position import Anchor, Position
 from service.pacs.queue_file import open_file
@@ -126,15 +127,21 @@ class Queue:
         return Position(row.sequence, row.floor, anchors)
 
     def next_due(self, taken: Collection[str]) -> Due:
-        """The instance that has waited longest and is due, but none of those that are taken."""
+        """The instance that has waited longest and is due, but none of those that are taken.
+
+        One that lies further ahead than anything is ever told to wait is due as well: the clock was
+        set back.
+        """
+        now, due = self._clock(), instances.c.due
         free = [instances.c.state == State.WAITING.value, instances.c.instance.not_in(taken)]
-        first = select(instances).where(*free).order_by(instances.c.due).limit(1)
+        is_due = or_(due <= now, due > now + LONGEST_SECONDS, instances.c.tries == 0)
+        first = select(instances).where(*free).order_by(due).limit(1)
         with self._engine.begin() as connection:
-            row = connection.execute(first).first()
-        if row is None:
-            return Due(None)
-        wait = row.due - self._clock()
-        return Due(None, wait) if wait > 0 else Due(_item_of(row))
+            row = connection.execute(first.where(is_due)).first()
+            soonest = connection.scalar(select(func.min(due)).where(*free)) if row is None else None
+        if row is not None:
+            return Due(_item_of(row))
+        return Due(None, None if soonest is None else soonest - now)
 
     def settle(
         self, item: Item, state: State, *, code: str | None = None, digest: str | None = None
@@ -169,6 +176,7 @@ class Queue:
 
     def depth(self) -> Depth:
         """How many wait or are dead, and since when the first has waited."""
+        self._follow_clock()
         counted = select(instances.c.state, func.count(), func.min(instances.c.noticed))
         states = (State.WAITING.value, State.DEAD.value)
         grouped = counted.where(instances.c.state.in_(states)).group_by(instances.c.state)
@@ -208,6 +216,18 @@ class Queue:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+    def _follow_clock(self) -> None:
+        """Where the clock was set back, what was noticed before would look young for as long."""
+        noticed, is_waiting = instances.c.noticed, instances.c.state == State.WAITING.value
+        now = self._clock()
+        with self._engine.begin() as connection:
+            latest = connection.scalar(select(func.max(noticed)).where(is_waiting))
+        if latest is None or latest <= now:
+            return
+        with self._writing() as connection:
+            later = update(instances).where(is_waiting, noticed > now)
+            connection.execute(later.values(noticed=noticed - (latest - now)))
 
     def _notice(self, connection: Connection, instance: str, sequence: int | None) -> bool:
         known = connection.execute(

@@ -149,3 +149,11 @@ def test_file_that_is_not_there_is_told(options: PacsOptions) -> None:
 def test_wrong_setting_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         PacsSettings.model_validate(wrong)
+
+
+def test_clock_that_is_set_back_takes_nothing_from_the_sum_of_delays() -> None:
+    registry = CollectorRegistry()
+
+    PacsMetrics(registry, codes=()).count_settled("answered", -3600)
+
+    assert registry.get_sample_value("cxr_pacs_delay_seconds_sum") == 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from service.pacs.backoff import LONGEST_SECONDS
 from service.pacs.options import PacsMisconfigured
 from service.pacs.orthanc import Change
 from service.pacs.position import Anchor, Position
@@ -100,6 +101,54 @@ def test_instance_that_lets_others_pass_goes_behind_those_that_are_due(
 
     assert taken(queue).instance == name_of(2)
     assert (taken(queue, name_of(2)).instance, taken(queue, name_of(2)).tries) == (name_of(1), 0)
+
+
+@pytest.mark.parametrize("seconds", [60, 3600])
+def test_clock_that_is_set_back_holds_up_nothing_that_was_due(
+    queue: Queue, clock: ManualClock, seconds: float
+) -> None:
+    queue.notice(name_of(1))
+    clock.advance(-seconds)
+
+    assert taken(queue).instance == name_of(1)
+
+
+def test_clock_that_is_set_back_makes_no_wait_longer_than_the_longest(
+    queue: Queue, clock: ManualClock
+) -> None:
+    queue.notice(name_of(1))
+    queue.postpone(taken(queue), "PACS_FAILED", LONGEST_SECONDS)
+    before = queue.next_due([])
+    clock.advance(-3600)
+
+    assert before.seconds == LONGEST_SECONDS
+    assert taken(queue).instance == name_of(1)
+
+
+def test_wait_of_another_holds_up_nothing_from_before_the_clock_was_set_back(
+    queue: Queue, clock: ManualClock
+) -> None:
+    queue.notice(name_of(1))
+    clock.advance(-3600)
+    queue.notice(name_of(2))
+    queue.postpone(taken(queue), "PACS_FAILED", 30)
+
+    assert taken(queue).instance == name_of(1)
+
+
+def test_what_was_noticed_before_the_clock_was_set_back_grows_old_from_then_on(
+    queue: Queue, clock: ManualClock
+) -> None:
+    queue.notice(name_of(1))
+    clock.advance(300)
+    queue.notice(name_of(2))
+    clock.advance(-3600)
+
+    oldest = [queue.depth().oldest_noticed]
+    clock.advance(60)
+    oldest.append(queue.depth().oldest_noticed)
+
+    assert oldest == [clock.now - 360] * 2
 
 
 def test_id_of_the_row_is_the_same_after_a_restart(queue: Queue, tmp_path: Path) -> None:
