@@ -27,7 +27,7 @@ from service.ledger import Ledger
 from service.logs import describe_error
 from service.metrics import Metrics
 from service.pacs_metrics import PacsMetrics
-from service.record import Mode, Outcome, Record
+from service.record import Mode, ModelStamp, Outcome, Record
 from service.record.case_index import CaseIndex, open_case_index
 from service.serving import Serving, Slot, StoreWatch, read_pointers, watch_store
 from service.settings import Settings, find_model_store
@@ -97,10 +97,10 @@ class Runtime:
         with self.slot.hold() as serving:
             return await serving.pipeline.answer(case)
 
-    async def explain(self, case: Case, finding: Finding | None) -> Overlay:
-        """Draw with the model of this moment; see `Pipeline.explain`."""
+    async def explain(self, case: Case, finding: Finding | None) -> tuple[Overlay, ModelStamp]:
+        """Draw with the model of this moment, and say which it is; see `Pipeline.explain`."""
         with self.slot.hold() as serving:
-            return await serving.pipeline.explain(case, finding)
+            return await serving.pipeline.explain(case, finding), serving.model.stamp
 
     def after_answer(self, case: Case) -> None:
         """Called once the answer is sent: the candidate may look now."""

@@ -145,8 +145,7 @@ async def explain(
     if runtime.mode is Mode.SHADOW:
         raise ShadowMode("in shadow mode no prediction is shown, and the map would show one")
     async with case_of(request, runtime, deadline_ms) as case:
-        overlay = await finish_unless_gone(request, runtime.explain(case, finding))
-    model = runtime.model.stamp
+        overlay, model = await finish_unless_gone(request, runtime.explain(case, finding))
     headers = {"X-Finding": overlay.finding.value, "X-Model": f"{model.name}/{model.version}"}
     return Response(overlay.png, headers=headers, media_type="image/png")
 

@@ -24,6 +24,7 @@ from service.review.endpoints import OpenDesk
 from service.review.gate import let_in
 from service.review.rendering import ENVIRONMENT, HEADERS, render
 from service.runtime import Runtime
+from service.serving import Serving
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(let_in)])
 
@@ -48,16 +49,24 @@ async def _try(request: Request, runtime: Runtime) -> tuple[str, int, dict[str, 
     """Template, status and values of the result, or of the reason why there is none."""
     try:
         async with case_of(request, runtime, None) as case:
-            try:
-                answer = await finish_unless_gone(request, runtime.answer(case))
-            finally:
-                runtime.count_upload(case)
-            pictures = await _draw(case, runtime, answer)
+            answer, pictures = await _answer_and_draw(request, runtime, case)
     except CxrError as error:
         code, detail, _ = problem_of(error)
         request.state.story["code"] = code
         return "problem.html", int(STATUS[code]), {"code": code, "detail": detail}
     return "result.html", 200, _result(runtime, answer, pictures)
+
+
+async def _answer_and_draw(
+    request: Request, runtime: Runtime, case: Case
+) -> tuple[Body, dict[str, str]]:
+    """Both with one model: one that is promoted meanwhile explains no scores of this one."""
+    with runtime.slot.hold() as serving:
+        try:
+            answer = await finish_unless_gone(request, serving.pipeline.answer(case))
+        finally:
+            runtime.count_upload(case)
+        return answer, await _draw(case, runtime, serving, answer)
 
 
 def draw_plain(body: bytes, limits: IntakeLimits, spec: PreprocessSpec) -> bytes:
@@ -66,19 +75,19 @@ def draw_plain(body: bytes, limits: IntakeLimits, spec: PreprocessSpec) -> bytes
     return cv2.imencode(".png", backdrop.grey)[1].tobytes()
 
 
-async def _draw(case: Case, runtime: Runtime, answer: Body) -> dict[str, str]:
+async def _draw(case: Case, runtime: Runtime, serving: Serving, answer: Body) -> dict[str, str]:
     """The picture, and its overlay of each finding; no overlay where there is no prediction.
 
     What its tags put outside the intended use has an answer, whether there is a picture or not.
     """
-    spec, pictures = runtime.model.recipe.preprocess, dict[str, str]()
+    spec, pictures = serving.model.recipe.preprocess, dict[str, str]()
     with suppress(IntakeError, NotEvaluated):
         plain = await asyncio.to_thread(draw_plain, case.body, runtime.limits, spec)
         pictures["plain"] = _data_address(plain)
     if runtime.mode is Mode.LIVE and answer.get("status") == "evaluated":
         for finding in ABNORMAL:
             with suppress(NotEvaluated):  # the answer says why
-                overlay = await runtime.explain(case, finding)
+                overlay = await serving.pipeline.explain(case, finding)
                 pictures[finding.value] = _data_address(overlay.png)
     return pictures
 

@@ -1,6 +1,7 @@
 """A promotion takes effect under traffic, and no request is lost or answered by half a model."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from service.core.artifact import MANIFEST, load_artifact, load_current, write_current
+from service.core.findings import ABNORMAL
 from service.cores import count_cores
 from service.decoders import Decoders
 from service.record import open_reader
@@ -16,6 +18,7 @@ from tests.support.gated_engine import GatedEngine, until
 from tests.support.gates import Gate
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.radiographs import png_bytes
+from tests.support.simulated import LOCAL
 
 CROWD, FEW = 12, 4
 """More than one call of the engine takes, and some more."""
@@ -127,6 +130,43 @@ async def test_those_inside_the_old_model_and_those_inside_the_new_one_all_get_t
         a["id"]: (a["model"]["version"], a["probabilities"])
         for a in (alone.json(), *told[0], *told[1])
     }
+
+
+async def test_explanation_under_way_names_the_model_that_gives_it(tmp_path: Path) -> None:
+    store = _two_versions(tmp_path / "store")
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        with Gate() as gate:
+            old = GatedEngine(service.runtime, gate)
+            early = asyncio.create_task(service.client.post("/explain", content=png_bytes()))
+            await old.holds(1)
+            await promote(service, store, "0.0.2")
+        late = await service.client.post("/explain", content=png_bytes())
+
+    assert [(await early).headers["x-model"], late.headers["x-model"]] == [
+        "tiny/0.0.1",
+        "tiny/0.0.2",
+    ]
+
+
+async def test_try_page_shows_the_maps_of_the_model_that_gave_its_scores(tmp_path: Path) -> None:
+    store = _two_versions(tmp_path / "store")
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        maps = [
+            await service.client.post(f"/explain?finding={finding}", content=png_bytes())
+            for finding in ABNORMAL
+        ]
+        transport = httpx.ASGITransport(service.app)
+        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+            with Gate() as gate:
+                old = GatedEngine(service.runtime, gate)
+                files = {"file": ("a.png", png_bytes())}
+                trying = asyncio.create_task(client.post("/review/try", files=files))
+                await old.holds(1)
+                await promote(service, store, "0.0.2")
+            page = (await trying).text
+
+    assert "tiny/0.0.1" in page
+    assert [base64.b64encode(told.content).decode() in page for told in maps] == [True, True]
 
 
 async def test_a_version_that_is_damaged_is_not_taken_over(tmp_path: Path) -> None:
