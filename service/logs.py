@@ -1,13 +1,16 @@
 """Log set-up: JSON lines, and an allow-list that drops every field nobody vouched for."""
 
+import json
 import logging
-import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
-from typing import TextIO, cast
+from datetime import UTC, datetime
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from service.log_lines import Lines
 
 ALLOWED_FIELDS = frozenset({
     "event", "level", "timestamp", "logger",
@@ -27,8 +30,17 @@ SERVER_LOGGER = "uvicorn"
 """Its messages are its own words; those of any other library may quote a tag value."""
 
 
+def _tell_dropped(lines: int) -> str:
+    told = {"event": "log.lines_dropped", "level": "warning", "rows": lines}
+    return json.dumps(told | {"timestamp": datetime.now(UTC).isoformat()}) + "\n"
+
+
+STDERR: Final = Lines(2, _tell_dropped)
+"""Of the process, as its descriptor is: one queue for all who write there."""
+
+
 class _Patient:
-    """A stream that may refuse, a full disk or a closed pipe: that costs a line, and no request."""
+    """A stream that may refuse: that costs a line, and no request."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -42,15 +54,34 @@ class _Patient:
             self._stream.flush()
 
 
-def set_up_logs(level: str, stream: TextIO = sys.stderr) -> None:
-    """Send our events, and what libraries say, to `stream` as JSON lines.
+class _Direct:
+    """What structlog writes with. Its own logger holds a lock that no finalizer gets past."""
 
-    A line that the stream refuses is lost, and what wrote it goes on.
+    def __init__(self, stream: "_Patient | Lines") -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        self._stream.write(line + "\n")
+
+    debug = info = warning = error = critical = msg
+
+
+def set_up_logs(level: str, stream: TextIO | None = None) -> None:
+    """Send our events, and what libraries say, to stderr as JSON lines.
+
+    A line that stderr refuses is lost, and what wrote it goes on. Nobody waits for its reader but
+    `write_out_logs` and the end of the program.
 
     Messages of other libraries are replaced by `library.spoke` and the name of the logger:
     DICOM readers quote the values that they stumble over.
+
+    Parameters
+    ----------
+    stream
+        Instead of stderr; every line is in it at once.
     """
-    patient = cast(TextIO, _Patient(stream))
+    patient = STDERR if stream is None else _Patient(stream)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -59,10 +90,15 @@ def set_up_logs(level: str, stream: TextIO = sys.stderr) -> None:
     structlog.configure(
         processors=[*shared, keep_allowed_fields, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(patient),
+        logger_factory=lambda *_names: _Direct(patient),
         cache_logger_on_first_use=False,
     )
-    _capture_libraries(level, patient, shared)
+    _capture_libraries(level, cast(TextIO, patient), shared)
+
+
+def write_out_logs() -> None:
+    """Wait, for a bounded time, until the lines that wait are on stderr."""
+    STDERR.finish()
 
 
 def keep_allowed_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

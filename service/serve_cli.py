@@ -22,7 +22,7 @@ from service.environment import (
     faults_of,
     read_settings,
 )
-from service.logs import set_up_logs
+from service.logs import set_up_logs, write_out_logs
 from service.record import Mode, ModelStamp
 from service.server import build_server
 from service.settings import Settings
@@ -92,6 +92,7 @@ def _refuse(reasons: Mapping[str, str]) -> NoReturn:
     from rich.console import Console  # noqa: PLC0415 - a service that starts does without
     from rich.markup import escape  # noqa: PLC0415 - the same
 
+    write_out_logs()
     for name, reason in reasons.items():
         line = f"[red]{escape(name)}[/red] {escape(reason)}"
         Console(stderr=True, emoji=False).print(line, soft_wrap=True, highlight=False)

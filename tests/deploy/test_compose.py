@@ -75,7 +75,12 @@ def test_memory_processes_and_processors_are_limited(container: Container) -> No
 
 
 def test_logs_cannot_fill_the_disk(container: Container) -> None:
-    assert set(container["logging"]["options"]) == {"max-size", "max-file"}
+    options = container["logging"]["options"]
+    assert set(options) == {"max-size", "max-file", "mode", "max-buffer-size"}
+
+
+def test_log_that_nobody_takes_holds_up_no_program(container: Container) -> None:
+    assert container["logging"]["options"]["mode"] == "non-blocking"
 
 
 def test_image_is_pinned_by_version(container: Container) -> None:
