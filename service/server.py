@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Final
 
 import structlog
 import uvicorn
@@ -22,6 +23,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 BODY_GRACE_SECONDS = 30.0
 """A route that gives a body up, and answers so, comes first; then the connection is closed."""
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""Of an idle connection, which costs a descriptor and some kilobytes. Longer than a proxy keeps it
+(60 s: ours, and nginx): an upload that is sent at the moment of the close is lost, for no proxy may
+send it twice. No longer than a body may take, and the end waits for none."""
 
 
 class StartFailed(CxrError):
@@ -155,6 +161,7 @@ def build_server(
         loop="uvloop",
         http=protocol_with(body_seconds + BODY_GRACE_SECONDS),
         ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=max(1, round(drain_seconds)),
