@@ -1,5 +1,6 @@
 """The keys of a running service: read again as soon as the file is another one."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -7,30 +8,49 @@ from typing import Final
 
 import structlog
 
-from service.access.keyfile import Signature, StoredKey, load_keys, signature_of
+from service.access.keyfile import KeyFile, Signature, StoredKey
+from service.access.keylook import KeyAsker, Look
 from service.access.keys import ApiKey, is_same, read_key
 from service.access.refusals import CredentialsInvalid, KeysUnavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 NEVER: Final = float("inf")
+BELIEVED_SECONDS: Final = 5.0
+"""How long keys are good that were in the file, while its file system does not answer."""
+SILENT: Final = "the file system of the keys file does not answer"
 
 
 class KeyRing:
     """Looks keys up; a file that is missing or damaged opens for nobody.
 
     The last good keys are not kept in use: whoever takes the file away, or damages it while a key
-    is revoked, must not thereby keep that key alive.
+    is revoked, must not thereby keep that key alive. So it is, after some seconds, where the file
+    system does not answer; nobody waits for that.
 
     Parameters
     ----------
     clock
         The time of now, with a zone.
+    asker
+        Looks at the file.
+    monotonic
+        Seconds.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], datetime]) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], datetime],
+        asker: KeyAsker | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._asker = asker or KeyAsker(path)
         self._clock = clock
+        self._monotonic = monotonic
+        self._seen_at = -NEVER
+        self._is_silent = False
         self._known: Mapping[str, ApiKey] = {}
         self._ends: tuple[float, ...] = ()
         self._signature: Signature | None = None
@@ -63,15 +83,14 @@ class KeyRing:
         KeysUnavailable
             It is not as it must be.
         """
-        self._refresh()
-        if self._fault is not None:
-            raise KeysUnavailable(self._fault)
+        fault = self._current_fault()
+        if fault is not None:
+            raise KeysUnavailable(fault)
 
     @property
     def is_available(self) -> bool:
         """Whether keys can be looked up now."""
-        self._refresh()
-        return self._fault is None
+        return self._current_fault() is None
 
     @property
     def next_expiry(self) -> float:
@@ -87,20 +106,35 @@ class KeyRing:
         now = self._clock().timestamp()
         return max((end for end in self._ends if end <= now), default=NEVER)
 
+    def _current_fault(self) -> str | None:
+        self._refresh()
+        return SILENT if self._is_silent else self._fault
+
     def _refresh(self) -> None:
-        try:
-            signature = signature_of(self._path.stat())
-        except OSError:
-            signature = None
-        if signature is not None and signature == self._signature:
-            return
-        try:
-            loaded, self._signature = load_keys(self._path)
-        except KeysUnavailable as error:
-            self._close(signature, str(error))
-            return
-        self._known = {key.id: key.as_known() for key in loaded.keys}
-        self._ends = tuple(_ends_of(loaded.keys))
+        """Look at the file; a look that comes late is taken too, and one more asked for."""
+        now = self._monotonic()
+        look = self._asker.ask(now, self._signature)
+        while look is not None:
+            self._take(look)
+            look = self._asker.ask(now, self._signature) if look.at < now else None
+        is_silent = now - self._seen_at > BELIEVED_SECONDS
+        if is_silent and not self._is_silent:
+            log.error("access.keys_refused", reason=SILENT)
+        elif self._is_silent and not is_silent:
+            log.info("access.keys_answered")
+        self._is_silent = is_silent
+
+    def _take(self, look: Look) -> None:
+        self._seen_at = look.at
+        if look.fault is not None:
+            self._close(look.signature, look.fault)
+        elif look.file is not None:
+            self._open(look.signature, look.file)
+
+    def _open(self, signature: Signature | None, file: KeyFile) -> None:
+        self._known = {key.id: key.as_known() for key in file.keys}
+        self._ends = tuple(_ends_of(file.keys))
+        self._signature = signature
         self._fault, self._is_told = None, False
         log.info("access.keys_read", rows=len(self._known))
 

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import os
 import stat
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -185,6 +186,28 @@ def test_file_that_went_away_lets_nobody_in(path: Path, ring: KeyRing) -> None:
 
     with pytest.raises(KeysUnavailable):
         ring.find(text)
+
+
+def test_file_system_that_hangs_holds_nobody_up_and_lets_nobody_in_for_long(
+    path: Path, clock: Clock
+) -> None:
+    seconds = iter([0.0, 1.0, 6.0])
+    ring = KeyRing(path, clock=clock, monotonic=lambda: next(seconds, 7.0))
+    text = add_key(path, Scope.PREDICT, now=NOW)
+    before = ring.find(text)
+    kept = path.rename(path.with_name("kept"))
+    os.mkfifo(path)  # whoever opens it waits
+
+    meanwhile = ring.find(text)
+    with pytest.raises(KeysUnavailable, match="does not answer"):
+        ring.find(text)
+    pipe = path.rename(path.with_name("pipe"))
+    kept.rename(path)
+    os.close(os.open(pipe, os.O_WRONLY))
+    while not ring.is_available:
+        pass
+
+    assert before.id == meanwhile.id == ring.find(text).id == id_of(text)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
