@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,60 +19,14 @@ from tests.support.postgresql import missing_server
 from tests.support.programs import needs
 from tests.support.radiographs import png_bytes
 from tests.support.record_log import write_rows
-from tests.support.runbook import commands_of, run_block
-from tests.support.simulated import copy_log
+from tests.support.runbook import HEAD, RECIPIENT, Site, commands_of, run_block
 
-RECIPIENT = "backup@site.test"
-HEAD = re.compile(r"[0-9]+ rows.* hold, up to sha256:[0-9a-f]{64}")
-
-
-class Site:
-    """A folder with a site in it, and the variables that the runbook speaks of."""
-
-    def __init__(self, folder: Path, **variables: str) -> None:
-        self.folder = folder
-        self.log = folder / "site/shadow.db"
-        self.told = ""
-        (folder / "backups").mkdir(exist_ok=True)
-        self.variables = {
-            "CXR_RECORD__URL": f"sqlite:///{self.log}",
-            "CXR_RECORD__SITE_KEY_FILE": str(self.log.with_name("site.key")),
-            "CXR_ACCESS__KEYS_FILE": str(self.log.with_name("keys.json")),
-            "CXR_PACS__QUEUE_FILE": str(self.log.with_name("pacs.db")),
-            "BACKUPS": str(folder / "backups"),
-            "REHEARSAL": str(folder / "rehearsal"),
-            **variables,
-        }
-
-    def run(self, heading: str, block: int = 0) -> list[str]:
-        """Run one block of commands and return the heads that they told, each once."""
-        done = run_block(commands_of(heading)[block], self.variables, self.folder)
-        assert done.returncode == 0, done.stdout + done.stderr
-        self.told = done.stdout
-        return list(dict.fromkeys(HEAD.findall(done.stderr + done.stdout)))
-
-    def move_away(self) -> None:
-        """The machine is new: nothing of the site is on it."""
-        self.log.parent.rename(self.folder / "old")
+WAY_BACK = 'gpg --decrypt "$backup.tar.gpg" | cxr-triage shadow restore -'
 
 
 @pytest.fixture
-def site(simulated_log: Path, tmp_path: Path) -> Site:
-    copy_log(simulated_log, tmp_path / "site")
-    for state in ("keys.json", "pacs.db"):
-        (tmp_path / "site" / state).write_bytes(b"what the site has besides")
-    return Site(tmp_path)
-
-
-@pytest.fixture
-def keyring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A key to encrypt to; its agent ends with the test."""
-    folder = tmp_path_factory.mktemp("gnupg")
-    folder.chmod(0o700)
-    gpg = ["gpg", "--homedir", str(folder), "--batch", "--quiet", "--passphrase", ""]
-    subprocess.run([*gpg, "--quick-generate-key", RECIPIENT], check=True)
-    yield folder
-    subprocess.run(["gpgconf", "--homedir", str(folder), "--kill", "all"], check=True)
+def site(whole_site: Site) -> Site:
+    return whole_site
 
 
 def test_every_procedure_has_commands_that_a_test_runs() -> None:
@@ -91,8 +44,7 @@ def test_every_procedure_has_commands_that_a_test_runs() -> None:
 
 def test_site_is_backed_up_and_restored(site: Site) -> None:
     told = site.run("Back up the site")
-    (archive,) = (site.folder / "backups").glob("site-*.tar")
-    archive.rename(site.folder / "backups/site.tar")
+    site.choose_backup()
     site.move_away()
 
     restored = site.run("Restore the site")
@@ -105,14 +57,32 @@ def test_site_is_backed_up_and_restored(site: Site) -> None:
 def test_encrypted_backup_comes_back(site: Site, keyring: Path) -> None:
     site.variables |= {"GNUPGHOME": str(keyring), "BACKUP_RECIPIENT": RECIPIENT}
     told = site.run("Back up the site", 1)
+    archive = site.choose_backup()
     site.move_away()
 
-    way_back = 'gpg --decrypt "$BACKUPS/site.tar.gpg" | cxr-triage shadow restore -'
-    done = run_block(way_back, site.variables, site.folder)
+    done = run_block(WAY_BACK, site.variables, site.folder)
 
     assert done.returncode == 0, done.stderr
     assert HEAD.findall(done.stderr) == told
-    assert b"PGP" not in (site.folder / "backups/site.tar.gpg").read_bytes()[:100]
+    assert b"PGP" not in archive.read_bytes()[:100]
+
+
+@needs(None if shutil.which("gpg") else "gpg")
+def test_encrypted_backup_that_is_refused_leaves_the_last_good_one(
+    site: Site, keyring: Path
+) -> None:
+    site.variables |= {"GNUPGHOME": str(keyring), "BACKUP_RECIPIENT": RECIPIENT}
+    told = site.run("Back up the site", 1)
+    site.log.with_name("site.key").unlink()
+
+    refused = run_block(commands_of("Back up the site")[1], site.variables, site.folder)
+
+    site.choose_backup()
+    site.move_away()
+    done = run_block(WAY_BACK, site.variables, site.folder)
+    assert "BACKUP_REFUSED" in refused.stderr
+    assert refused.returncode != 0
+    assert HEAD.findall(done.stderr) == told, done.stderr
 
 
 @pytest.fixture
@@ -168,6 +138,7 @@ def test_backup_before_an_upgrade_is_taken_while_the_service_runs(
     httpx.post(f"{running.url}/predict", content=png_bytes(), timeout=60).raise_for_status()
 
     told = site.run("Upgrade to another release")
+    site.choose_backup()
     rehearsed = site.run("Upgrade to another release", 1)
 
     assert running.process.wait(timeout=60) == 0
@@ -199,6 +170,7 @@ async def test_site_on_postgresql_is_backed_up_and_restored(tmp_path: Path) -> N
         told = site.run("Back up the site on PostgreSQL")
         await write_rows(old, 5)
         site.move_away()
+        site.choose_backup()
         site.variables |= _server(new)
         restored = site.run("Restore the site on PostgreSQL")
 
