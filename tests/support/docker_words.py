@@ -28,7 +28,7 @@ os.execvp(words[0], words)
 def block_with(words: str) -> str:
     """The block of the page that has these words, which one alone has."""
     blocks = re.findall(r"^```\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
-    (found,) = [block for block in blocks if words in block]
+    (found,) = [str(block) for block in blocks if words in block]
     return found
 
 
