@@ -6,9 +6,12 @@ either one column a finding (`pneumonia`, `tuberculosis`: positive, negative or 
 """
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from service.core.errors import CxrError
 from service.core.findings import ABNORMAL
@@ -26,8 +29,13 @@ class ReportsUnreadable(CxrError):
     code = "REPORTS_UNREADABLE"
 
 
-def read_file(path: Path, pseudonymiser: Pseudonymiser, actor: str) -> list[Evidence]:
+def read_file(source: Path | IO[bytes], pseudonymiser: Pseudonymiser, actor: str) -> list[Evidence]:
     """Read a whole file before anything of it is written; about a kilobyte of memory a line.
+
+    Parameters
+    ----------
+    source
+        A file, or a pipe; either is closed at the end.
 
     Raises
     ------
@@ -35,9 +43,12 @@ def read_file(path: Path, pseudonymiser: Pseudonymiser, actor: str) -> list[Evid
         It cannot be opened, or one of its lines cannot be read.
     """
     try:
-        # What is not UTF-8 is let in as surrogates, so that its line can be named.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            return list(read_reports(file, pseudonymiser, actor))
+        with (
+            source.open("rb") if isinstance(source, Path) else nullcontext(source) as raw,
+            # What is not UTF-8 is let in as surrogates, so that its line can be named.
+            io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="") as lines,
+        ):
+            return list(read_reports(lines, pseudonymiser, actor))
     except OSError as error:
         raise ReportsUnreadable(f"the file cannot be read ({type(error).__name__})") from None
 

@@ -5,6 +5,7 @@ Their imports are many, and none of them serves.
 
 import sys
 from collections.abc import Mapping
+from errno import EDQUOT, ENOSPC, EROFS
 from typing import Annotated, NoReturn
 
 import structlog
@@ -32,6 +33,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 REFUSED_EXIT = 2
 """Settings or model are not as they must be; nothing was started."""
+
+UNWRITABLE = (EROFS, ENOSPC, EDQUOT)
+"""A file system that is read-only, as the model store of the image is, or full."""
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[
@@ -83,6 +87,11 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
         _refuse(error.reasons)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         _refuse({"FILE_UNREADABLE": f"{error.filename}: {error.strerror}"})
+    except OSError as error:
+        if error.filename is None and error.errno not in UNWRITABLE:
+            raise  # of no file: not the operator's mistake
+        name = "FILE_UNWRITABLE" if error.errno in UNWRITABLE else "FILE_UNREADABLE"
+        _refuse({name: f"{error.filename or 'a file'}: {error.strerror}"})
     except ValidationError as error:
         faults = (f"{at}: {why}" if at else why for at, why in faults_of(error).items())
         _refuse({"VALUE_REFUSED": "; ".join(faults)})

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,7 @@ class Format(StrEnum):
 
 
 DAYS_PER_MONTH = 30.4
+PIPE = Path("-")
 
 By = Annotated[str, typer.Option(help="Who does it; stands in the row.")]
 
@@ -137,11 +139,12 @@ def fill(url: str, key: Path, *, months: float, per_day: float, seed: int) -> in
 @app.command(name="import-reports")
 def import_reports(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="CSV; `docs/review.md` names its columns.")],
+    file: Annotated[Path, typer.Argument(help="CSV, columns: `docs/review.md`; `-` is the pipe.")],
     by: By = "",
 ) -> None:
     """Join radiologists' outcomes, all of a file or none; identifiers become pseudonyms."""
-    told = read_file(file, _signer(context.obj), by or _me())
+    source = sys.stdin.buffer if file == PIPE else file
+    told = read_file(source, _signer(context.obj), by or _me())
     rows = _append(context.obj, iter(told))
     typer.echo(f"{rows} reports, {sum(map(is_unclear, told))} of them unclear about a finding")
 
@@ -149,7 +152,7 @@ def import_reports(
 @app.command()
 def export(
     context: typer.Context,
-    out: Annotated[Path, typer.Argument(help="File to write.")],
+    out: Annotated[Path, typer.Argument(help="File to write; `-` is the pipe.")],
     file_format: Annotated[Format, typer.Option("--format", help="csv or parquet.")] = Format.CSV,
     since: Annotated[datetime | None, typer.Option(help="Only rows from this time (UTC).")] = None,
     by: By = "",
@@ -163,11 +166,14 @@ def export(
     ):
         task = progress.add_task("rows", total=reader.count())
         written = write(
-            reader, out, since=first, on_progress=lambda rows: progress.advance(task, rows)
+            reader,
+            sys.stdout.buffer if out == PIPE else out,
+            since=first,
+            on_progress=lambda rows: progress.advance(task, rows),
         )
     body = {"rows": written, "format": file_format.value}
     _append(context.obj, iter([Evidence(kind=Kind.EXPORT, actor=by or _me(), body=body)]))
-    typer.echo(f"{written} rows")
+    typer.echo(f"{written} rows", err=out == PIPE)
 
 
 @app.command()

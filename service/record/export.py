@@ -2,10 +2,12 @@
 
 import csv
 import importlib.util
+import io
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Table, select
 
@@ -27,23 +29,32 @@ class ParquetMissing(CxrError):
 
 
 def export_csv(
-    reader: Reader, path: Path, *, since: datetime | None, on_progress: OnProgress
+    reader: Reader, out: Path | IO[bytes], *, since: datetime | None, on_progress: OnProgress
 ) -> int:
-    """Write every column of the shadow log as text; NULL is an empty field."""
+    """Write every column of the shadow log as text; NULL is an empty field.
+
+    Parameters
+    ----------
+    out
+        A file, or a pipe, which stays open.
+    """
     names = [column.name for column in shadow_log.columns]
     written = 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+    with out.open("wb") if isinstance(out, Path) else nullcontext(out) as raw:
+        text = io.TextIOWrapper(raw, "utf-8", newline="")
+        writer = csv.writer(text)
         writer.writerow(names)
         for rows in _pages(reader, shadow_log, since):
             writer.writerows([row[name] for name in names] for row in rows)
             written += len(rows)
             on_progress(len(rows))
+        text.detach()  # flushes, and leaves the pipe open
+        raw.flush()
     return written
 
 
 def export_parquet(
-    reader: Reader, path: Path, *, since: datetime | None, on_progress: OnProgress
+    reader: Reader, out: Path | IO[bytes], *, since: datetime | None, on_progress: OnProgress
 ) -> int:
     """Write the same columns as a Parquet file, compressed.
 
@@ -60,7 +71,7 @@ def export_parquet(
     kinds = {column.name: pa.string() for column in shadow_log.columns}
     schema = pa.schema(kinds | {"sequence": pa.int64()})
     written, group = 0, []
-    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
         for rows in _pages(reader, shadow_log, since):
             group += rows
             if len(group) >= ROWS_PER_GROUP:
