@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service import __version__
-from tests.support.compose import PROFILES, ROOT, Rendered, program, render
+from tests.support.compose import OF_PROXIES, PROFILES, ROOT, Rendered, program, render
 
 ONE_SHOT = {"init", "keys", "settings"}
 PUBLISHED = {"proxy", "grafana", "orthanc"}
@@ -87,6 +87,11 @@ def test_image_is_pinned_by_version(container: Container) -> None:
     image = container["image"]
 
     assert image.startswith(OUR_IMAGE) or PINNED.fullmatch(image)
+
+
+def test_no_container_takes_a_proxy_from_docker(container: Container) -> None:
+    # Compose adds what Docker's configuration names, unless the container sets it, if to nothing.
+    assert {container["environment"].get(variable) for variable in OF_PROXIES} == {""}
 
 
 def test_nobody_is_root(name: str, container: Container) -> None:

@@ -14,6 +14,7 @@ from service.access.keys import draw_key
 from service.access.scopes import Scope
 from tests.support.apps import running_service
 from tests.support.compose import ROOT, program
+from tests.support.http_servers import Asked, Told, listening
 from tests.support.proxy import Authority, Proxy, make_authority, running_proxy
 from tests.support.radiographs import png_bytes
 
@@ -114,6 +115,34 @@ def test_radiograph_is_answered_through_tls(caller: httpx.Client) -> None:
     response = caller.post("/predict", files={"file": png_bytes()})
 
     assert response.status_code == 200
+    assert response.json()["mode"] == "live"
+
+
+def test_radiograph_goes_past_a_proxy_that_the_environment_names(
+    site: Site, tmp_path: Path
+) -> None:
+    """Docker may put one into every container; it would see key and radiograph in clear text."""
+    seen = list[str]()
+
+    def keep(asked: Asked) -> Told:
+        seen.append(asked.path)
+        return Told()
+
+    # Go asks no proxy for a loopback address; this one leads there too, and it would ask.
+    upstream = site.upstream.replace("127.0.0.1", "0.0.0.0")
+    with (
+        listening(keep) as elsewhere,
+        running_proxy(tmp_path, upstream=upstream, HTTP_PROXY=elsewhere) as proxy,
+    ):
+        response = httpx.post(
+            f"{proxy.url}/predict",
+            content=png_bytes(),
+            headers={"Authorization": f"Bearer {site.key}"},
+            verify=proxy.own_root,
+            trust_env=False,
+        )
+
+    assert (seen, response.status_code) == ([], 200)
     assert response.json()["mode"] == "live"
 
 

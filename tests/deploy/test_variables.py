@@ -13,6 +13,7 @@ from service.environment import describe_settings
 from service.settings import Settings
 from tests.support.compose import (
     OF_COMPOSE,
+    OF_PROXIES,
     OF_THE_IMAGE,
     ROOT,
     program,
@@ -31,7 +32,9 @@ NO_SETTING = {"CXR_TRIAGE_VERSION"}
 
 def test_compose_gives_every_setting_to_the_service_and_no_other_name() -> None:
     # One without a value is given on from .env, where it is there.
-    assert set(render()["services"]["cxr-triage"]["environment"]) == SETTINGS - OF_THE_IMAGE
+    given = set(render()["services"]["cxr-triage"]["environment"])
+
+    assert given == (SETTINGS - OF_THE_IMAGE) | OF_PROXIES
 
 
 def test_every_variable_of_compose_is_explained() -> None:

@@ -21,6 +21,12 @@ OF_COMPOSE = {
     "CXR_PACS__QUEUE_FILE", "CXR_RECORD__PASSWORD_FILE", "CXR_RECORD__SITE_KEY_FILE",
 }  # fmt: skip
 """Places of volumes, and what the networks of the file decide."""
+OF_PROXIES = {
+    spelt
+    for kind in ("HTTP", "HTTPS", "FTP", "ALL", "NO")
+    for spelt in (f"{kind}_PROXY", f"{kind.lower()}_proxy")
+}
+"""Docker gives them to containers as its own configuration has them, each in both spellings."""
 VARIABLE = re.compile(r"\$\{([A-Z][A-Z_0-9]*)")
 
 Rendered = dict[str, Any]  # parsed YAML of somebody else's schema
