@@ -29,7 +29,7 @@ from service.app import create_app
 from service.banner import banner_of
 from service.core.artifact import load_current
 from service.cores import count_cores
-from service.environment import read_settings, refuse_changed, refuse_unknown
+from service.environment import read_settings, refuse_changed, refuse_other_release, refuse_unknown
 from service.logs import set_up_logs
 from service.record import Mode
 from service.serve_cli import Host, Port, open_command_line, run, serve, with_options
@@ -160,8 +160,11 @@ def check_settings(
     fixed: Annotated[
         list[str] | None, typer.Option(help="NAME or NAME=VALUE that may not be changed.")
     ] = None,
+    release: Annotated[str | None, typer.Option(help="What this program has to be.")] = None,
 ) -> None:
     """Refuse misspelt variables of the environment; values are not judged, and none is shown."""
+    if release is not None:
+        refuse_other_release(release)
     refuse_unknown(set(os.environ) - set(besides or ()))
     refuse_changed(os.environ, fixed or ())
 

@@ -7,11 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
+from service import __version__
 from service.settings import DELIMITER, PREFIX, Settings
 
 
 class UnknownSetting(ValueError):
     """An environment variable with our prefix that no setting reads."""
+
+
+class ReleaseDiffers(ValueError):
+    """The program is not of the release that its configuration is for."""
 
 
 class SettingFixed(ValueError):
@@ -78,6 +83,20 @@ def refuse_changed(environment: Mapping[str, str], fixed: Iterable[str]) -> None
     changed = [name for name, value in decided.items() if environment.get(name, value) != value]
     if changed:
         raise SettingFixed(f"{', '.join(changed)}: decided by the installation, not by its .env")
+
+
+def refuse_other_release(expected: str) -> None:
+    """Hold the program to the configuration that came with it.
+
+    Raises
+    ------
+    ReleaseDiffers
+        This is another release: its image was built, or loaded, before.
+    """
+    if expected != __version__:
+        raise ReleaseDiffers(
+            f"the image is of release {__version__}, its configuration of {expected}"
+        )
 
 
 def faults_of(error: ValidationError) -> dict[str, str]:

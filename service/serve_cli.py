@@ -17,6 +17,7 @@ from service.answers import NOTICE
 from service.app import create_app
 from service.core.errors import CxrError
 from service.environment import (
+    ReleaseDiffers,
     SettingFixed,
     SettingsInvalid,
     UnknownSetting,
@@ -81,6 +82,8 @@ def run(command: typer.Typer, head_start: HeadStart | None = None) -> None:
         _refuse({error.code: str(error)})
     except UnknownSetting as error:
         _refuse({"UNKNOWN_SETTING": str(error)})
+    except ReleaseDiffers as error:
+        _refuse({"RELEASE_DIFFERS": str(error)})
     except SettingFixed as error:
         _refuse({"SETTING_FIXED": str(error)})
     except SettingsInvalid as error:

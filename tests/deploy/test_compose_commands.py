@@ -61,7 +61,10 @@ def commands_in(page: Path) -> Iterator[Command]:
 
 def is_command(words: tuple[str, ...]) -> bool:
     """Whether the words begin with a command of ours, all the way down its groups."""
-    here: object = typer.main.get_command(app)
+    program = typer.main.get_command(app)
+    if len(words) == 1 and words[0].startswith("-"):
+        return any(words[0] in option.opts for option in program.params)
+    here: object = program
     for word in words:
         below = getattr(here, "commands", None)
         if below is None:
@@ -94,6 +97,8 @@ def test_commands_are_found_in_blocks_and_in_the_text() -> None:
     assert parse("docker compose run --rm -e A=B a b").services == ("a",)
     assert len(INSIDE) > 10
     assert is_command(("shadow", "restore", "-"))
+    assert is_command(("--version",))
+    assert not is_command(("--versions",))
     assert not is_command(("shadow", "mend"))
     assert not is_command(("shadow",))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from service import __version__
 from tests.support.compose import (
     OF_COMPOSE,
     OF_THE_IMAGE,
@@ -67,6 +68,20 @@ def test_all_that_the_example_shows_is_accepted(tmp_path: Path) -> None:
     done = start(site_with(tmp_path, *lines))
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nothing_starts_from_an_image_of_another_release(tmp_path: Path) -> None:
+    """`up` builds only what is missing: after an upgrade the former image may have the tag."""
+    containers = site_with(tmp_path)
+    settings = containers["settings"]
+    settings["command"] = [
+        word.replace(f"--release={__version__}", "--release=9.9.9") for word in settings["command"]
+    ]
+
+    done = start(containers)
+
+    told = f"RELEASE_DIFFERS the image is of release {__version__}, its configuration of 9.9.9"
+    assert (done.returncode, " ".join(done.stderr.split())) == (2, told)
 
 
 def test_site_without_the_file_starts(tmp_path: Path) -> None:

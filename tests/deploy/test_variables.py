@@ -108,6 +108,7 @@ def test_versions_are_the_projects() -> None:
     cpu = yaml.safe_load((ROOT / "deploy/k8s/overlays/cpu/kustomization.yaml").read_text("utf-8"))
 
     assert set(re.findall(r"CXR_TRIAGE_VERSION:-([\d.]+)", compose)) == {__version__}
+    assert re.findall(r"--release=(.+)$", compose, re.MULTILINE) == [__version__]
     assert cpu["images"][0]["newTag"] == f"{__version__}-cpu"
 
 

@@ -1,0 +1,42 @@
+"""The upgrade under Compose, as docs/deployment.md tells it: the new image runs, and shows it."""
+
+import re
+
+from tests.support.compose import ROOT
+
+PAGE = (ROOT / "docs/deployment.md").read_text("utf-8")
+COMMAND = re.compile(r"docker compose ([^`\n]+)")
+
+
+def section(heading: str) -> str:
+    """What stands under a heading, up to the next."""
+    (text,) = re.findall(rf"^## {heading}\n(.+?)^## ", PAGE, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def place(command: str) -> int:
+    """Which of the commands of the upgrade it is; at least one begins so."""
+    commands = COMMAND.findall(section("Upgrade"))
+    return next(n for n, said in enumerate(commands) if said.startswith(command))
+
+
+def test_image_is_made_and_looked_at_before_anything_is_stopped() -> None:
+    """`up` builds only an image that is missing: the former one may have the tag."""
+    exchanged = place("up -d --force-recreate")
+
+    assert place("build") < place("up settings") < exchanged
+    assert "docker load" in section("Upgrade")
+    assert "RELEASE_DIFFERS" in section("Upgrade")
+
+
+def test_what_runs_is_asked_after_it_was_exchanged() -> None:
+    exchanged = place("up -d --force-recreate")
+
+    for question in ("--version", "model list", "shadow verify"):
+        assert place(f"exec cxr-triage cxr-triage {question}") > exchanged
+
+
+def test_tag_that_a_site_names_is_a_step_of_its_own() -> None:
+    (step,) = re.findall(r"^2\. (.+?)^3\. ", section("Upgrade"), re.MULTILINE | re.DOTALL)
+
+    assert "CXR_TRIAGE_VERSION" in step
