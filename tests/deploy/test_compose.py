@@ -47,6 +47,13 @@ def container(name: str, everything: Rendered) -> Container:
     return found
 
 
+def seconds_of(duration: str) -> float:
+    """Of a duration of Go: the sum of its parts."""
+    unit_seconds = {"h": 3600, "m": 60, "s": 1}
+    parts = re.findall(r"([\d.]+)([hms])", duration)
+    return sum(float(number) * unit_seconds[unit] for number, unit in parts)
+
+
 def test_every_container_is_looked_at(everything: Rendered) -> None:
     assert set(everything["services"]) == {
         "init", "cxr-triage", "cxr-triage-gpu", "keys", "proxy", "prometheus", "alertmanager",
@@ -196,6 +203,20 @@ def test_service_starts_in_shadow_mode_with_access_control(default: Rendered) ->
 
 def test_engine_waits_longer_than_the_service_drains(default: Rendered) -> None:
     assert default["services"]["cxr-triage"]["stop_grace_period"] == "40s"
+
+
+@pytest.mark.parametrize("drain_seconds", ["0.5", "25", "120", "3600"])
+def test_nobody_is_killed_before_the_answers_under_way_are_out(drain_seconds: str) -> None:
+    services = render("gpu", CXR_SERVER__DRAIN_SECONDS=drain_seconds)["services"]
+
+    service, gpu, proxy = (
+        seconds_of(services[name]["stop_grace_period"])
+        for name in ("cxr-triage", "cxr-triage-gpu", "proxy")
+    )
+    passes_on = seconds_of(services["proxy"]["environment"]["PROXY_GRACE"])
+
+    assert float(drain_seconds) + 10 < service == gpu
+    assert service <= passes_on < proxy - 5
 
 
 def test_volumes_keep_what_must_outlive_a_container(everything: Rendered) -> None:

@@ -1,5 +1,6 @@
 """The proxy in front of the real service: TLS, certificates of callers, limits, addresses, logs."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from service.access.keyfile import StoredKey, edit_keys
 from service.access.keys import draw_key
 from service.access.scopes import Scope
 from tests.support.apps import running_service
-from tests.support.compose import ROOT, program
+from tests.support.compose import ROOT, program, render
 from tests.support.http_servers import Asked, Told, listening
 from tests.support.proxy import Authority, Proxy, make_authority, running_proxy
 from tests.support.radiographs import png_bytes
@@ -109,6 +110,21 @@ def test_every_configuration_is_valid(certificate: str, clients: str, tmp_path: 
 
     assert done.returncode == 0, done.stderr
     assert '"warn"' not in done.stderr
+
+
+@pytest.mark.parametrize(("drain_seconds", "grace_seconds"), [("", 40), ("120.5", 135.5)])
+def test_proxy_passes_answers_on_for_as_long_as_the_service_has(
+    drain_seconds: str, grace_seconds: float, tmp_path: Path
+) -> None:
+    rendered = render(CXR_SERVER__DRAIN_SECONDS=drain_seconds)
+    environment = rendered["services"]["proxy"]["environment"] | {"HOME": str(tmp_path)}
+
+    told = subprocess.run(
+        [program("caddy"), "adapt", "--config", "deploy/caddy/Caddyfile"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+
+    assert json.loads(told)["apps"]["http"]["grace_period"] == grace_seconds * 1e9
 
 
 def test_radiograph_is_answered_through_tls(caller: httpx.Client) -> None:

@@ -22,7 +22,7 @@ def place(command: str) -> int:
 
 def test_image_is_made_and_looked_at_before_anything_is_stopped() -> None:
     """`up` builds only an image that is missing: the former one may have the tag."""
-    exchanged = place("up -d --force-recreate")
+    exchanged = place("up -d --wait --force-recreate")
 
     assert place("build") < place("up settings") < exchanged
     assert "docker load" in section("Upgrade")
@@ -30,10 +30,28 @@ def test_image_is_made_and_looked_at_before_anything_is_stopped() -> None:
 
 
 def test_what_runs_is_asked_after_it_was_exchanged() -> None:
-    exchanged = place("up -d --force-recreate")
+    exchanged = place("up -d --no-deps --force-recreate")
 
     for question in ("--version", "model list", "shadow verify"):
         assert place(f"exec cxr-triage cxr-triage {question}") > exchanged
+
+
+def test_proxy_stays_while_the_service_is_exchanged() -> None:
+    """It holds callers meanwhile, which it cannot where both are made anew at once."""
+    (service, others) = re.findall(r"^docker compose up -d (.+)$", section("Upgrade"), re.MULTILINE)
+
+    assert service == "--wait --force-recreate cxr-triage"
+    assert others.startswith("--no-deps --force-recreate proxy ")
+    assert "cxr-triage" not in others
+
+
+def test_no_page_makes_everything_anew_at_once() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+
+    everything = re.compile(r"--force-recreate *[`#\n]")
+    alone = [page.name for page in pages if everything.search(page.read_text("utf-8"))]
+
+    assert alone == []
 
 
 def test_tag_that_a_site_names_is_a_step_of_its_own() -> None:
