@@ -2,8 +2,9 @@
 
 Copies the building stage's own root to a folder and leaves out what a running service never
 opens: shells and tools, package managers, documentation, headers, tests, plugins for devices and
-formats that are not used. No file keeps a setuid bit, every file carries one date, and byte code
-is bound to its source by hash: the same inputs give the same bytes.
+formats that are not used. No file keeps a setuid bit, every file carries one date, what is built or
+copied can be read by everybody, and byte code is bound to its source by hash: the same inputs give
+the same bytes, whatever the umask of the clone.
 """
 
 import argparse
@@ -29,6 +30,9 @@ VOLUME_FOLDERS = (
 
 SHARED_FOLDERS = tuple(f"run/secrets/{name}" for name in ("prometheus", "grafana", "postgres"))
 """Each is read by one program under a uid that is not ours; the other folders are the service's."""
+
+BUILT_FOLDER = "opt"
+"""What is built or copied has the modes of a clone; all else has those of the base image."""
 
 EMPTY_FOLDERS = ("proc", "sys", "dev", "tmp", "run")
 
@@ -142,15 +146,29 @@ def compile_python(target: Path, jobs: int) -> None:
 
 
 def settle(target: Path, epoch: int) -> None:
-    """Take special bits away and give everything one date."""
+    """Take special bits away, let the service read what was built, and give all one date."""
     for folder, names, files in os.walk(target, topdown=False):
         for name in (*names, *files):
             path = Path(folder, name)
             mode = path.lstat().st_mode
-            if not stat.S_ISLNK(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
-                path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
+            if not stat.S_ISLNK(mode):
+                is_built = path.relative_to(target).parts[0] == BUILT_FOLDER
+                settled = settled_mode(stat.S_IMODE(mode), is_built=is_built)
+                if settled != stat.S_IMODE(mode):
+                    path.chmod(settled)
             os.utime(path, (epoch, epoch), follow_symlinks=False)
     os.utime(target, (epoch, epoch))
+
+
+def settled_mode(mode: int, *, is_built: bool) -> int:
+    """Without special bits; of what is built, others read what its owner can, and write nothing."""
+    plain = mode & ~(stat.S_ISUID | stat.S_ISGID)
+    if not is_built:
+        return plain
+    owners = plain & stat.S_IRWXU
+    readable = stat.S_IRGRP | stat.S_IROTH
+    entered = stat.S_IXGRP | stat.S_IXOTH if owners & stat.S_IXUSR else 0
+    return owners | readable | entered
 
 
 def main() -> None:

@@ -73,6 +73,53 @@ def test_settled_root_has_one_date_and_no_special_bits(
     )
 
 
+def make_below(root: Path, modes: dict[str, int], files: set[str]) -> None:
+    """Folders, and the files that are named, with their modes."""
+    for name, mode in modes.items():
+        path = root / name
+        if path.name in files:
+            path.touch()
+        else:
+            path.mkdir()
+        path.chmod(mode)
+
+
+def modes_below(root: Path) -> dict[str, int]:
+    """Of all that is no link, by its place."""
+    return {
+        str(path.relative_to(root)): stat.S_IMODE(path.lstat().st_mode)
+        for path in root.rglob("*")
+        if not path.is_symlink()
+    }
+
+
+@pytest.mark.parametrize(("plain", "program"), [(0o600, 0o700), (0o664, 0o775), (0o666, 0o777)])
+def test_service_reads_what_a_clone_of_any_umask_gave(
+    plain: int, program: int, tmp_path: Path, assemble: dict[str, Any]
+) -> None:
+    """The model is copied with the modes that it has there, and the service is not its owner."""
+    names = {
+        "opt": program, "opt/model_store": program, "opt/model_store/CURRENT": plain,
+        "opt/model_store/1.0.0": program, "opt/model_store/1.0.0/model.onnx": plain,
+    }  # fmt: skip
+    make_below(tmp_path, names, files={"CURRENT", "model.onnx"})
+
+    assemble["settle"](tmp_path, EPOCH)
+
+    settled = {program: 0o755, plain: 0o644}
+    assert modes_below(tmp_path) == {name: settled[mode] for name, mode in names.items()}
+
+
+def test_modes_that_the_system_chose_stay(tmp_path: Path, assemble: dict[str, Any]) -> None:
+    """What is for one user alone, and what the service or everybody may write."""
+    modes = {"etc": 0o755, "tmp": 0o1777, "srv": 0o755, "srv/proxy": 0o700, "etc/shadow": 0o640}
+    make_below(tmp_path, modes, files={"shadow"})
+
+    assemble["settle"](tmp_path, EPOCH)
+
+    assert modes_below(tmp_path) == modes
+
+
 def test_byte_code_is_never_checked_against_a_date(machine: Path, assemble: dict[str, Any]) -> None:
     assemble["compile_python"](machine, 1)
 

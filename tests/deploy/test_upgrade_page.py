@@ -54,6 +54,14 @@ def test_no_page_makes_everything_anew_at_once() -> None:
     assert alone == []
 
 
+def test_what_containers_mount_is_checked_out_for_everybody_to_read() -> None:
+    """They run under users of their own, and a strict umask would keep them from starting."""
+    written = re.findall(r"^.*git (?:clone|checkout).*$", PAGE, re.MULTILINE)
+
+    assert len(written) == 2
+    assert [line for line in written if "(umask 022 && git" not in line] == []
+
+
 def test_tag_that_a_site_names_is_a_step_of_its_own() -> None:
     (step,) = re.findall(r"^2\. (.+?)^3\. ", section("Upgrade"), re.MULTILINE | re.DOTALL)
 

@@ -14,7 +14,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from tests.support.compose import ROOT
-from tests.support.image import UID, Builder, Inside, Sandbox, copy_context
+from tests.support.image import UID, Builder, Inside, Sandbox, copy_context, run
 
 MOST_BYTES = 900_000_000
 TAG = "localhost/cxr-triage:image-test"
@@ -190,7 +190,14 @@ def test_sigterm_ends_the_service_in_order(service: Inside, tmp_path: Path) -> N
     assert "service.stopped" in (tmp_path / "service.log").read_text("utf-8")
 
 
-def test_same_inputs_give_the_same_layers(builder: Builder, root: Path, context: Path) -> None:
-    builder.build(AGAIN, context)
+def test_same_inputs_give_the_same_layers(
+    builder: Builder, root: Path, tmp_path: Path, context: Path
+) -> None:
+    # As a clone under `umask 077` has it: for its owner alone.
+    clone = tmp_path / "clone"
+    shutil.copytree(context, clone)
+    run(["chmod", "-R", "go-rwx", clone])
+
+    builder.build(AGAIN, clone)
 
     assert builder.layers(AGAIN) == builder.layers(TAG)
