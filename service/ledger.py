@@ -1,8 +1,8 @@
 """Case -> its one row in the shadow log; and whether it was answered before."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import NoReturn, TypeVar
 
 from service.answers import Body, by_finding
 from service.case import Case
@@ -21,6 +21,9 @@ from service.record import (
     Upload,
     age_band_of,
 )
+from service.record.server import LOCK_SECONDS
+
+T = TypeVar("T")
 
 PROBE_SECONDS = 5.0
 """Between two writes that ask whether a log which refused a row takes rows again."""
@@ -92,7 +95,7 @@ class Ledger:
             model_digest=self._model.digest,
             mode=self._mode,
         )
-        earlier = await self._record.find_answer(upload)
+        earlier = await self._ask(self._record.find_answer(upload))
         if earlier is not None:
             raise AnsweredBefore(earlier)
 
@@ -165,12 +168,27 @@ class Ledger:
             replay_of=replay_of,
         )
         with case.timed("record", self._clock):
-            try:
-                await self._record.append(entry)
-            except RecordUnavailable:
-                self._probing = self._probing or asyncio.create_task(self._probe())
-                raise
+            await self._ask(self._record.append(entry))
         case.outcome, case.reason, case.priority = outcome, reason, entry.priority
+
+    async def _ask(self, question: Coroutine[None, None, T]) -> T:
+        """Ask the log, and learn how that ends even where the caller's deadline comes first."""
+        asked = asyncio.create_task(question)
+        asked.add_done_callback(self._learn)
+        began = self._clock()
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            if self._clock() - began > LOCK_SECONDS:  # by then a log that is only busy has answered
+                self._begin_probing()
+            raise
+
+    def _learn(self, asked: asyncio.Task[T]) -> None:
+        if not asked.cancelled() and isinstance(asked.exception(), RecordUnavailable):
+            self._begin_probing()
+
+    def _begin_probing(self) -> None:
+        self._probing = self._probing or asyncio.create_task(self._probe())
 
     async def _probe(self) -> None:
         """Try until a write succeeds; no radiograph has to be refused to find it out."""

@@ -29,6 +29,7 @@ from service.metrics import Metrics
 from service.pacs_metrics import PacsMetrics
 from service.record import Mode, ModelStamp, Outcome, Record
 from service.record.case_index import CaseIndex, open_case_index
+from service.record.server import PAGES
 from service.serving import Serving, Slot, StoreWatch, read_pointers, watch_store
 from service.settings import Settings, find_model_store
 from service.tracing import Tell, open_tracing
@@ -176,7 +177,7 @@ async def _assemble(
     settings, metrics = workshop.settings, workshop.metrics
     slot = Slot(serving, lambda new: _show_model(metrics, new))
     stack.push_async_callback(slot.close)
-    cases = open_case_index(settings.record.url, workshop.record.reader)
+    cases = open_case_index(settings.record.url, workshop.record.reader, patience=PAGES)
     stack.callback(cases.close)
     admission = _build_admission(settings, slot)
     shadow = CandidateSlot()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select, text
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,6 +30,7 @@ from service.record.chain import GENESIS
 from service.record.database import BEGIN_OPTION, path_beside
 from service.record.gaps import find_gap
 from service.record.record import Reader
+from service.record.server import COMMAND, LOCK_SECONDS, Patience, open_server_engine
 from service.record.tables import evidence_log, shadow_log
 
 INDEX_SUFFIX = ".cases"
@@ -154,20 +155,24 @@ class CaseIndex:
             raise RecordUnavailable("the index of the shadow log cannot be written") from error
 
 
-def open_case_index(url: str, reader: Reader, *, block_cases: int = BLOCK_CASES) -> CaseIndex:
+def open_case_index(
+    url: str, reader: Reader, *, block_cases: int = BLOCK_CASES, patience: Patience = COMMAND
+) -> CaseIndex:
     """Open the index beside a shadow log; makes it anew if it belongs to another log or release.
 
     Parameters
     ----------
     block_cases
         Cases that a block of a new index holds; an older one keeps its own.
+    patience
+        See `open_engine`.
 
     Raises
     ------
     RecordUnavailable
         It cannot be opened.
     """
-    engine = _open_engine(url)
+    engine = _open_engine(url, patience)
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -186,10 +191,10 @@ def open_case_index(url: str, reader: Reader, *, block_cases: int = BLOCK_CASES)
     return CaseIndex(engine=engine, reader=reader)
 
 
-def _open_engine(url: str) -> Engine:
+def _open_engine(url: str, patience: Patience) -> Engine:
     path = path_beside(url, INDEX_SUFFIX)
     if path is None:
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = open_server_engine(make_url(url), patience, lock_seconds=LOCK_SECONDS)
         return engine.execution_options(schema_translate_map={None: SCHEMA})
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0})
 

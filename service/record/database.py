@@ -7,25 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from service.core.errors import RecordUnavailable
+from service.record.server import COMMAND, LOCK_SECONDS, Patience, open_server_engine
 from service.record.tables import shadow_log
-
-LOCK_SECONDS = 5.0
-"""Longest wait for another process that writes; then the rows of this one are refused."""
 
 BEGIN_OPTION = "record_begin"
 """Execution option that holds the statement which opens a transaction on SQLite."""
 
 
-def open_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
+def open_engine(
+    url: str | URL, *, lock_seconds: float = LOCK_SECONDS, patience: Patience = COMMAND
+) -> Engine:
     """Prepare connections that commit durably; nothing is opened yet.
 
     Parameters
     ----------
     lock_seconds
         Longest wait for another writer; then the transaction fails.
+    patience
+        Longest waits for a server, and its own; a file answers or fails.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def open_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(parsed, lock_seconds)
-    return _server_engine(parsed, lock_seconds)
+    return open_server_engine(parsed, patience, lock_seconds=lock_seconds)
 
 
 def path_beside(url: str, suffix: str) -> Path | None:
@@ -97,20 +98,5 @@ def _sqlite_engine(url: URL, lock_seconds: float) -> Engine:
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         connection.exec_driver_sql(options.get(BEGIN_OPTION, "BEGIN"))
-
-    return engine
-
-
-def _server_engine(url: URL, lock_seconds: float) -> Engine:
-    """PostgreSQL; durable commits even where the server's own default is otherwise."""
-    engine = create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
-
-    @event.listens_for(engine, "connect")
-    def make_durable(connection: DBAPIConnection, _: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute("SET synchronous_commit = on")
-        cursor.execute(f"SET lock_timeout = {round(lock_seconds * 1000)}")
-        cursor.close()
-        connection.commit()  # else they end with the first transaction that fails
 
     return engine

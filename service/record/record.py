@@ -15,13 +15,14 @@ from service.core.errors import RecordUnavailable
 from service.record import queries
 from service.record.anchor import read_anchor
 from service.record.chain import GENESIS, Break, Fault, Head, VerifyReport, verify
-from service.record.database import LOCK_SECONDS, create_private_file, open_engine, path_beside
+from service.record.database import create_private_file, open_engine, path_beside
 from service.record.entry import Entry
 from service.record.evidence import Evidence
 from service.record.gaps import find_gap
 from service.record.pseudonyms import Pseudonymiser
 from service.record.queries import LoggedEntry, Upload
 from service.record.schema import check_schema, migrate
+from service.record.server import LOCK_SECONDS, SERVING
 from service.record.tables import CHAINED, evidence_log, shadow_log
 from service.record.writer import OnCommit, Recorder
 
@@ -173,9 +174,12 @@ class Record:
         return self.reader.verify(anchor)
 
     async def close(self) -> None:
-        """Write all that waits, then close; may be called again."""
-        await asyncio.to_thread(self.recorder.close)
-        self._threads.shutdown()
+        """Write all that waits, then close; may be called again.
+
+        A database that hangs is left after a while, and what waited for it has no row.
+        """
+        has_ended = await asyncio.to_thread(self.recorder.close)
+        self._threads.shutdown(wait=has_ended, cancel_futures=True)
         self.reader.close()
         log.info("record.closed")
 
@@ -205,7 +209,7 @@ def open_record(
     RecordUnavailable
         Cannot be opened, has an unknown schema, or lost rows from its end.
     """
-    engine = open_engine(url, lock_seconds=lock_seconds)
+    engine = open_engine(url, lock_seconds=lock_seconds, patience=SERVING)
     anchors = anchors_beside(url)
     reader = Reader(engine=engine, anchors=anchors)
     with ExitStack() as on_failure:

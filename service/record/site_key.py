@@ -16,6 +16,7 @@ from service.record.pseudonyms import (
 )
 from service.record.queries import read_head
 from service.record.schema import migrate
+from service.record.server import SERVING
 from service.record.tables import CHAINED, shadow_log, site_key
 
 CHECKED_TEXT = "site key of this shadow log"
@@ -51,7 +52,7 @@ def open_site_key(url: str, path: Path) -> Pseudonymiser:
         The log cannot be opened.
     """
     create_private_file(url)
-    engine = open_engine(url)
+    engine = open_engine(url, patience=SERVING)
     try:
         migrate(engine)
         with writing(engine) as connection:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
-from service.record.database import BEGIN_OPTION
+from service.record.database import BEGIN_OPTION, open_engine
 
 
 def upgrade(engine: Engine) -> None:
@@ -19,8 +19,9 @@ def upgrade(engine: Engine) -> None:
         Cannot be opened, or was written by a newer release than this one.
     """
     config = alembic_config()
+    patient = open_engine(engine.url)  # a statement of a revision may take long
     try:
-        with engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"}).begin() as connection:
+        with patient.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"}).begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('shadow_log'))"))
             config.attributes["connection"] = connection
@@ -30,6 +31,8 @@ def upgrade(engine: Engine) -> None:
     except SQLAlchemyError as error:
         cause = type(error.__cause__ or error).__name__
         raise RecordUnavailable(f"the shadow log cannot be opened ({cause})") from error
+    finally:
+        patient.dispose()
 
 
 def alembic_config() -> Config:

@@ -33,6 +33,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 PROBE = "probe"
 """Never a signature, and never seen by another transaction."""
 
+CLOSE_SECONDS = 15.0
+"""Longest wait for the last rows, above that of one transaction for a server that is silent."""
+
 OnCommit = Callable[[int, float], None]
 """Called on the writer thread with the rows of a commit and the seconds it took."""
 
@@ -139,7 +142,7 @@ class Recorder:
             with writing(self._engine) as connection:
                 connection.execute(insert(site_key).values(check_value=PROBE))
                 connection.execute(delete(site_key).where(site_key.c.check_value == PROBE))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, RecordUnavailable):
             self._engine.dispose()
             return False
         return True
@@ -155,12 +158,16 @@ class Recorder:
             self._changed.notify()
         return await waiting.future
 
-    def close(self) -> None:
-        """Write all that waits, then end the thread; blocks until it is done."""
+    def close(self) -> bool:
+        """Write all that waits, then end the thread; blocks, and tells whether it is done."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            return True
+        log.error("record.close_timed_out", rows=self._pending)
+        return False
 
     def _run(self) -> None:
         while batch := self._take():
