@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import NoReturn, TypeVar
 
+import structlog
+
 from service.answers import Body, by_finding
 from service.case import Case
 from service.core.errors import RecordUnavailable, ReplayConflict
 from service.core.inference import Scores
 from service.core.radiograph import FileFormat
 from service.core.triage import Triage
+from service.logs import describe_error
 from service.record import (
     Entry,
     Mode,
@@ -22,6 +25,8 @@ from service.record import (
     age_band_of,
 )
 from service.record.server import LOCK_SECONDS
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -194,7 +199,12 @@ class Ledger:
         """Try until a write succeeds; no radiograph has to be refused to find it out."""
         while True:
             await self._pause(PROBE_SECONDS)
-            if await self._record.can_write():
+            try:
+                can_write = await self._record.can_write()
+            except Exception as error:  # noqa: BLE001 - task boundary: nobody else would ask again
+                log.error("record.probe_failed", **describe_error(error))
+                continue
+            if can_write:
                 self._probing = None
                 return
 

@@ -1,6 +1,7 @@
 """A log that refused a row keeps the service unready until something was written."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,32 @@ def test_a_log_that_refuses_cannot_be_written(tmp_path: Path) -> None:
     assert not record.recorder.can_write()
 
     asyncio.run(record.close())
+
+
+async def test_probe_that_fails_in_a_way_nobody_foresaw_is_not_the_last(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver may let the error of its socket out."""
+    outcomes: Iterator[OSError | bool] = iter([ConnectionResetError("reset"), False, True])
+
+    async def can_write(_record: Record) -> bool:
+        outcome = next(outcomes)
+        if isinstance(outcome, OSError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr("service.ledger.PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(Record, "can_write", can_write)
+    settings = tiny_settings(tiny_store, tmp_path)
+    async with open_app(settings) as service:
+        _tell(settings.record.url, FULL.format("shadow_log"))
+        refused = await service.client.post("/predict", content=png_bytes())
+        async with asyncio.timeout(30):
+            while not (await service.client.get("/readyz")).is_success:  # noqa: ASYNC110 - only the page tells
+                await asyncio.sleep(0)
+
+    assert refused.json()["code"] == "RECORD_UNAVAILABLE"
+    assert list(outcomes) == []
 
 
 async def test_service_is_unready_until_a_write_succeeds(
