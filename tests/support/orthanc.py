@@ -5,9 +5,9 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -25,6 +25,14 @@ MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
 needs_orthanc = needs(", ".join(MISSING) or None)
 
 
+def shipped_configuration() -> dict[str, object]:
+    """What every site begins with, without its comments."""
+    shipped = (DEPLOY / "orthanc.json").read_text("utf-8")
+    plain = re.sub(r"^\s*//.*$", "", shipped, flags=re.MULTILINE)
+    configuration: dict[str, object] = json.loads(plain)
+    return configuration
+
+
 @dataclass(slots=True)
 class Site:
     """One Orthanc, which may be stopped and started again on the same ports and files."""
@@ -33,6 +41,8 @@ class Site:
     http_port: int
     dicom_port: int
     process: subprocess.Popen[bytes] | None = None
+    changed: Mapping[str, object] = field(default_factory=dict)
+    """Of the shipped configuration."""
 
     @property
     def url(self) -> str:
@@ -80,12 +90,11 @@ class Site:
     def _configuration(
         self, notify_url: str | None, api_key_file: Path | None
     ) -> dict[str, object]:
-        shipped = (DEPLOY / "orthanc.json").read_text("utf-8")
-        plain = re.sub(r"^\s*//.*$", "", shipped, flags=re.MULTILINE)
         told = {"NotifyUrl": notify_url} if notify_url else {}
         key = {"ApiKeyFile": str(api_key_file)} if api_key_file else {}
-        configuration: dict[str, object] = json.loads(plain)
-        return configuration | {
+        return {
+            **shipped_configuration(),
+            **self.changed,
             "StorageDirectory": str(self.folder / "db"),
             "IndexDirectory": str(self.folder / "db"),
             "HttpPort": self.http_port,
