@@ -23,22 +23,26 @@ class Patience:
     ----------
     answer_seconds
         For the server's next word; above the wait for a lock. None: as long as a statement takes.
+    idle_seconds
+        The server's, for the next statement of a transaction, whose locks hold all others up; 0:
+        no end.
     silence_seconds
         Of a connection that carries nothing, until its other end is taken for gone.
     """
 
     answer_seconds: float | None
+    idle_seconds: float
     silence_seconds: float
 
 
-SERVING: Final = Patience(LOCK_SECONDS + 1, silence_seconds=20)
+SERVING: Final = Patience(LOCK_SECONDS + 1, idle_seconds=10, silence_seconds=20)
 """An upload waits for it: asked once on the old connection and once on a new one, it is told
 within half of the default deadline that there is no log."""
 
-PAGES: Final = Patience(20, silence_seconds=60)
+PAGES: Final = Patience(20, idle_seconds=60, silence_seconds=60)
 """Takes in what was purged by one statement, and reads the log amid its own transaction."""
 
-COMMAND: Final = Patience(None, silence_seconds=60)
+COMMAND: Final = Patience(None, idle_seconds=0, silence_seconds=60)
 """A migration, a check or a purge of a large log; whoever started it may end it."""
 
 
@@ -51,7 +55,7 @@ def open_server_engine(url: URL, patience: Patience, *, lock_seconds: float) -> 
         Longest wait of a statement for a lock that another session holds.
     """
     engine = create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
-    settings = _session_settings(lock_seconds)
+    settings = _session_settings(patience, lock_seconds)
 
     @event.listens_for(engine, "do_connect")
     def connect(
@@ -75,16 +79,24 @@ def open_server_engine(url: URL, patience: Patience, *, lock_seconds: float) -> 
     return engine
 
 
-def _session_settings(lock_seconds: float) -> dict[str, str | int]:
-    """Commits are durable, whatever the server's default."""
+def _session_settings(patience: Patience, lock_seconds: float) -> dict[str, str | int]:
+    """Commits are durable, and a client that died frees its locks, whatever the server's defaults.
+
+    What is idle between transactions holds nothing and may stay.
+    """
     return {
         "synchronous_commit": "on",
         "lock_timeout": round(lock_seconds * 1000),
+        "idle_in_transaction_session_timeout": round(patience.idle_seconds * 1000),
+        "tcp_keepalives_idle": round(patience.silence_seconds / 2),
+        "tcp_keepalives_interval": _probe_seconds(patience),
+        "tcp_keepalives_count": PROBES,
+        "tcp_user_timeout": round(patience.silence_seconds * 1000),
     }
 
 
 def _tcp_options(patience: Patience) -> dict[int, int]:
-    """Whether the other end is still there."""
+    """The same at this end."""
     wanted = {
         "TCP_KEEPIDLE": round(patience.silence_seconds / 2),
         "TCP_KEEPINTVL": _probe_seconds(patience),

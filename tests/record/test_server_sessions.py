@@ -2,23 +2,28 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, make_url, text
-from sqlalchemy.exc import InterfaceError
+from sqlalchemy.exc import InterfaceError, SQLAlchemyError
 
-from service.record.database import open_engine
-from service.record.server import COMMAND, Patience
+from service.core.errors import RecordUnavailable
+from service.record import open_reader, open_record
+from service.record.case_index import open_case_index
+from service.record.database import open_engine, writing
+from service.record.server import COMMAND, PAGES, SERVING, Patience
 from tests.support.databases import POSTGRESQL, empty_database
 from tests.support.postgresql import missing_server
 from tests.support.programs import needs
+from tests.support.record_entries import evaluated
 from tests.support.relay import Relay, relaying_to
 
 pytestmark = needs(missing_server())
 
-BRIEF = Patience(answer_seconds=0.5, silence_seconds=2)
+BRIEF = Patience(answer_seconds=0.5, idle_seconds=0.5, silence_seconds=2)
 
 
 @pytest.fixture
@@ -80,3 +85,50 @@ def test_command_waits_for_a_long_statement(url: str) -> None:
         connection.execute(text("SELECT pg_sleep(1)"))
 
     engine.dispose()
+
+
+async def test_process_that_dies_amid_a_transaction_frees_the_log(url: str, relay: Relay) -> None:
+    record = open_record(url)
+    dying = open_engine(_through(url, relay), patience=BRIEF)
+    with suppress(SQLAlchemyError), writing(dying):
+        relay.fall_silent()
+
+        sequence = await record.append(evaluated())
+
+    dying.dispose()
+    await record.close()
+    assert sequence == 1
+
+
+@pytest.mark.parametrize("patience", [SERVING, PAGES, COMMAND])
+def test_server_asks_after_a_client_that_says_nothing(url: str, patience: Patience) -> None:
+    engine = open_engine(url, patience=patience)
+
+    told = {
+        name: _shown(engine, name)
+        for name in ("tcp_keepalives_idle", "tcp_keepalives_count", "tcp_user_timeout")
+    }
+
+    engine.dispose()
+    assert told == {
+        "tcp_keepalives_idle": str(round(patience.silence_seconds / 2)),
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": str(round(patience.silence_seconds * 1000)),
+    }
+
+
+def test_index_does_not_wait_for_ever_for_another_that_writes(url: str) -> None:
+    record = open_record(url)
+    index = open_case_index(url, open_reader(url))
+    other = open_engine(url)
+
+    with other.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('cases'))"))
+        began = time.monotonic()
+        with pytest.raises(RecordUnavailable):
+            index.step()
+
+    assert time.monotonic() - began < 8
+    other.dispose()
+    index.close()
+    record.recorder.close()
