@@ -4,6 +4,7 @@ Imported only where a collector is named. No global provider is set: the spans t
 on their own, with addresses and file names in them, go nowhere.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -51,6 +52,7 @@ class Tracer:
         clock: Callable[[], float] = time.perf_counter,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self._exporter = exporter
         self._clock = clock
         self._wall_clock = wall_clock
         self._provider = TracerProvider(
@@ -85,8 +87,15 @@ class Tracer:
             span.end(_nanoseconds(step.ended + ahead))
 
     def close(self) -> None:
-        """Send what waits; blocks for some seconds where the collector does not answer."""
-        self._provider.shutdown()
+        """Send what waits, for `SEND_SECONDS` at most; what is not sent then is given up.
+
+        The SDK would try each batch for as long, one after the other.
+        """
+        ending = threading.Thread(target=self._provider.shutdown, name="spans", daemon=True)
+        ending.start()
+        ending.join(SEND_SECONDS)
+        if ending.is_alive():
+            self._exporter.shutdown()
 
 
 def open_tracer(url: str, sample_ratio: float) -> Tracer:

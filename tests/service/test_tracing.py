@@ -1,8 +1,10 @@
 """Spans of an upload: one for each step, nothing of the patient, and only where they are wanted."""
 
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from service.case import Case
 from service.settings import TracingSettings
-from service.spans import Tracer
+from service.spans import SEND_SECONDS, WAITING_SPANS, Tracer, open_tracer
 from service.tracing import TracingMissing, open_tracing
 from tests.support.apps import open_app, running_service, tiny_settings
 from tests.support.collectors import Collector, plain, running_collector
@@ -188,6 +190,17 @@ async def test_upload_is_answered_while_the_collector_is_away(
         answer = await service.client.post("/predict", content=sentinel_dicom_bytes()[0])
 
     assert answer.status_code == 200
+
+
+def test_collector_that_never_answers_holds_up_the_end_once_and_not_for_each_batch() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        tracer = open_tracer(f"http://127.0.0.1:{deaf.getsockname()[1]}/v1/traces", 1.0)
+        for _ in range(WAITING_SPANS // 6):
+            tracer.tell(timed_case())
+        started = time.monotonic()
+        tracer.close()
+
+    assert time.monotonic() - started < 2 * SEND_SECONDS  # four batches wait
 
 
 async def test_service_does_not_start_without_the_traces_that_were_asked_for(
