@@ -162,6 +162,7 @@ def build_server(
         http=protocol_with(body_seconds + BODY_GRACE_SECONDS),
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        workers=1,  # without it, WEB_CONCURRENCY is read, and a word there is a stack trace
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=max(1, round(drain_seconds)),

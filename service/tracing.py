@@ -1,6 +1,7 @@
 """Whether uploads are traced, and to where; the SDK is imported only if they are."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -17,18 +18,29 @@ class TracingMissing(CxrError):
     code = "TRACING_MISSING"
 
 
+class TracingDisabled(CxrError):
+    """A collector is named, and a variable of OpenTelemetry's own says that nothing is traced."""
+
+    code = "TRACING_DISABLED"
+
+
 @asynccontextmanager
 async def open_tracing(url: str | None, sample_ratio: float) -> AsyncIterator[Tell]:
     """Give what is to be told of each upload; without an address it does nothing.
 
     Raises
     ------
-    TracingMissing
+    TracingMissing, TracingDisabled
         Better no service than one whose traces are missing when they are looked for.
     """
     if url is None:
         yield _tell_nobody
         return
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":  # as the SDK reads it
+        raise TracingDisabled(
+            "CXR_TRACING__URL is set, and so is OTEL_SDK_DISABLED, with which nothing is traced: "
+            "take one of them away"
+        )
     try:
         from service.spans import open_tracer  # noqa: PLC0415 - optional, and not cheap
     except ImportError as error:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from service.case import Case
 from service.settings import TracingSettings
 from service.spans import SEND_SECONDS, WAITING_SPANS, Tracer, open_tracer
-from service.tracing import TracingMissing, open_tracing
+from service.tracing import TracingDisabled, TracingMissing, open_tracing
 from tests.support.apps import open_app, running_service, tiny_settings
 from tests.support.collectors import Collector, plain, running_collector
 from tests.support.monitoring import free_port
@@ -209,6 +209,17 @@ async def test_service_does_not_start_without_the_traces_that_were_asked_for(
     monkeypatch.setitem(sys.modules, "service.spans", None)
 
     with pytest.raises(TracingMissing, match=r"cxr-triage\[tracing\]"):
+        async with open_tracing("http://127.0.0.1:1/v1/traces", 1.0):
+            pass
+
+
+@pytest.mark.parametrize("word", ["true", " TRUE "])
+async def test_service_does_not_start_where_another_variable_would_keep_the_traces_away(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", word)
+
+    with pytest.raises(TracingDisabled, match="OTEL_SDK_DISABLED"):
         async with open_tracing("http://127.0.0.1:1/v1/traces", 1.0):
             pass
 
