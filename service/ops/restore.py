@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from errno import EXDEV
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +16,7 @@ from service.record import Head
 from service.record.anchor import write_anchor
 from service.record.database import open_engine
 from service.record.record import anchors_beside
-from service.record.schema import migrate
+from service.record.schema import has_log, migrate
 
 
 class RestoreRefused(CxrError):
@@ -30,7 +31,7 @@ def restore(
     """Put a site back as the archive has it, and tell how far its chains go.
 
     A log of an older release is brought up to date first, which leaves every digest as it was.
-    Where the log is on a server it must have been restored there before; it is verified.
+    Where the log is on a server it must have been restored there before.
 
     Parameters
     ----------
@@ -78,12 +79,11 @@ def _refuse_unfit(address: LogAddress, notes: BackupNotes, files: Mapping[str, P
 
 
 def _verify(address: LogAddress, notes: BackupNotes, files: Mapping[str, Path]) -> dict[str, Head]:
-    url = address.url
-    if address.database is not None:
-        url = f"sqlite:///{files[DATABASE]}"
-        engine = open_engine(url)
+    url = address.url if address.database is None else f"sqlite:///{files[DATABASE]}"
+    engine = open_engine(url)
+    if has_log(engine):  # an empty database stays empty: the dump is yet to come
         migrate(engine)
-        engine.dispose()
+    engine.dispose()
     kept = address.key if address.key.exists() else None
     noted = {table: Head(head.sequence, head.digest) for table, head in notes.heads.items()}
     heads = verify_log(url, files.get(SITE_KEY, kept), noted)
@@ -113,19 +113,31 @@ def _put_in_place(targets: Mapping[Path, Path]) -> None:
 
 
 def _place(unpacked: Path, target: Path) -> None:
-    """Durably and for its owner alone; the link fails where the name is taken."""
+    """Durably and for its owner alone; the link fails where the name is taken.
+
+    On one file system the unpacked file itself gets the name, so that the log has room once.
+    """
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = target.with_name(f"{target.name}.restoring")
-    shutil.copyfile(unpacked, part)
     try:
-        part.chmod(0o600)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.link(part, target)
-    finally:
-        part.unlink()
+        _link(unpacked, target)
+    except OSError as error:
+        if error.errno != EXDEV:
+            raise
+        part = target.with_name(f"{target.name}.restoring")
+        try:
+            shutil.copyfile(unpacked, part)
+            _link(part, target)
+        finally:
+            part.unlink(missing_ok=True)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _link(file: Path, target: Path) -> None:
+    file.chmod(0o600)
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+    os.link(file, target)

@@ -28,6 +28,11 @@ def migrate(engine: Engine) -> None:
     upgrade(engine)
 
 
+def has_log(engine: Engine) -> bool:
+    """Whether there is a log of any release."""
+    return _revision_of(engine) is not None
+
+
 def check_schema(engine: Engine) -> None:
     """Refuse a log that another release wrote, before its columns look damaged.
 

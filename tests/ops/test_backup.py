@@ -4,6 +4,8 @@ import errno
 import io
 import stat
 import tarfile
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,31 @@ def test_restored_files_are_for_their_owner_alone(archive: bytes, tmp_path: Path
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in new.key.parent.iterdir()}
     assert set(modes.values()) == {0o600}
     assert not [name for name in modes if name.startswith(".") or name.endswith("restoring")]
+
+
+def test_log_has_room_once_where_it_is_restored(
+    archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", refuse)
+
+    told = restore(site_at(tmp_path / "new"), io.BytesIO(archive))
+
+    assert told == heads_of(site_at(tmp_path / "new"))
+
+
+def test_key_may_be_on_another_file_system_than_the_log(archive: bytes, tmp_path: Path) -> None:
+    new = site_at(tmp_path / "new")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        elsewhere = replace(new, key=Path(memory) / "secrets/site.key")
+        told = restore(elsewhere, io.BytesIO(archive))
+
+        assert told == heads_of(elsewhere)
+        assert [path.name for path in elsewhere.key.parent.iterdir()] == ["site.key"]
+        assert stat.S_IMODE(elsewhere.key.stat().st_mode) == 0o600
+        assert tmp_path.stat().st_dev != elsewhere.key.stat().st_dev
 
 
 def test_backup_is_of_one_moment_while_the_service_writes(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ import io
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, inspect
 
 from service import __version__
-from service.ops.address import DATABASE
+from service.core.errors import CxrError
+from service.ops.address import DATABASE, SITE_KEY, LogAddress
 from service.ops.archive import (
     BackupNotes,
     StoredHead,
@@ -15,7 +17,10 @@ from service.ops.archive import (
 )
 from service.ops.restore import restore
 from service.record import open_record
-from tests.support.old_logs import REVISIONS, write_old_log
+from tests.support.databases import POSTGRESQL, empty_database
+from tests.support.old_logs import REVISIONS, fill_old_log, write_old_log
+from tests.support.postgresql import missing_server
+from tests.support.programs import needs
 from tests.support.record_entries import evaluated
 from tests.support.sites import heads_of, site_at
 
@@ -38,6 +43,48 @@ def test_a_backup_of_any_earlier_schema_comes_back_with_its_chain(
 
     assert told == heads_of(new)
     assert told["shadow_log"] == heads["shadow_log"]
+
+
+@pytest.mark.slow
+@needs(missing_server())
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_dump_of_any_earlier_schema_is_brought_up_to_date(revision: str, tmp_path: Path) -> None:
+    key = tmp_path / "old.key"
+    key.write_text("ab" * 32)
+    with empty_database(POSTGRESQL, tmp_path) as url:
+        heads = fill_old_log(url, revision)
+        out, new = io.BytesIO(), LogAddress(url, tmp_path / "new/site.key")
+        notes = BackupNotes(
+            created="2026-01-01T00:00:00+00:00", release=__version__, database="on_server",
+            heads={n: StoredHead(sequence=h.sequence, digest=h.digest) for n, h in heads.items()},
+            files={SITE_KEY: describe_file(key)},
+        )  # fmt: skip
+        write_archive(out, notes, {SITE_KEY: key})
+
+        told = restore(new, io.BytesIO(out.getvalue()))
+
+        assert told == heads_of(new) == heads
+
+
+@needs(missing_server())
+def test_a_database_without_its_dump_stays_empty(tmp_path: Path) -> None:
+    body, out = tmp_path / "drift.npz", io.BytesIO()
+    body.write_bytes(b"what drift remembers")
+    head = StoredHead(sequence=1, digest=f"sha256:{'0' * 64}")
+    notes = BackupNotes(
+        created="", release="", database="on_server", heads={"shadow_log": head},
+        files={"drift.npz": describe_file(body)},
+    )  # fmt: skip
+    write_archive(out, notes, {"drift.npz": body})
+    with empty_database(POSTGRESQL, tmp_path) as url:
+        new = LogAddress(url, tmp_path / "n/site.key", {"drift.npz": tmp_path / "n/drift.npz"})
+
+        with pytest.raises(CxrError):
+            restore(new, io.BytesIO(out.getvalue()))
+
+        engine = create_engine(url)
+        assert inspect(engine).get_table_names() == []
+        engine.dispose()
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

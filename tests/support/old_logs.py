@@ -23,8 +23,13 @@ REVISIONS = [step.revision for step in ScriptDirectory.from_config(MIGRATIONS).w
 
 
 def write_old_log(path: Path, revision: str) -> dict[str, Head]:
-    """A log as a release of that schema left it, with rows in each table that it had."""
-    engine = open_engine(f"sqlite:///{path}")
+    """A file as a release of that schema left it, with rows in each table that it had."""
+    return fill_old_log(f"sqlite:///{path}", revision)
+
+
+def fill_old_log(url: str, revision: str) -> dict[str, Head]:
+    """The same in an empty database of either kind."""
+    engine = open_engine(url)
     heads = {"shadow_log": GENESIS, "evidence_log": GENESIS}
     rows = {
         "shadow_log": [
