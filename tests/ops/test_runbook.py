@@ -182,6 +182,27 @@ async def test_site_on_postgresql_is_backed_up_and_restored(tmp_path: Path) -> N
     assert site.log.with_name("site.key").exists()
 
 
+@pytest.mark.slow
+@needs(missing_server())
+async def test_upgrade_on_postgresql_is_rehearsed_beside_the_log(tmp_path: Path) -> None:
+    site_log, second = (empty_database(POSTGRESQL, tmp_path) for _ in range(2))
+    with site_log as url, second as beside:
+        site = Site(tmp_path, **_server(url))
+        load_or_create_key(site.log.with_name("site.key"))
+        await write_rows(url, 10)
+        told = site.run("Back up the site on PostgreSQL")
+        site.choose_backup()
+        site.variables |= {
+            "REHEARSAL_DATABASE_URL": _server(beside)["DATABASE_URL"],
+            "REHEARSAL_RECORD_URL": beside,
+        }
+
+        rehearsed = site.run("Upgrade to another release", 2)
+
+    assert rehearsed == told
+    assert (tmp_path / "rehearsal/site.key").exists()
+
+
 def _server(url: str) -> dict[str, str]:
     """Where the log is, as the service and as PostgreSQL's own programs are told it."""
     address = make_url(url)
