@@ -25,6 +25,8 @@ from tests.support.monitoring import missing_programs
 from tests.support.programs import needs
 
 HEARTBEAT = "CxrWatchdog"
+OF_THE_PROCESS = {"CxrServiceDown", "CxrNotReady", "CxrShadowLogLagging", HEARTBEAT}
+"""A restart does end them; the heartbeat asks for no series."""
 RUNBOOK = DEPLOY.parent / "docs/runbook.md"
 SCANNERS = tuple(f"room-{n}" for n in range(32))
 MOST_SERIES = 12_000
@@ -104,6 +106,14 @@ def test_each_alert_has_a_firing_and_a_silent_case() -> None:
     ]
 
     assert re.findall(r"^  - name: (.+)$", text, re.MULTILINE) == cases
+
+
+def test_alert_of_what_outlives_the_process_is_not_resolved_by_a_scrape_that_failed() -> None:
+    alerts = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+    lasting = {name for name, rule in alerts.items() if not re.search(r"\[|cxr:", rule["expr"])}
+
+    kept = {name for name, rule in alerts.items() if "keep_firing_for" in rule}
+    assert lasting - OF_THE_PROCESS - kept == set()
 
 
 def test_disks_are_low_where_selfcheck_fails_them() -> None:
