@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sys
+import threading
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,6 +13,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from service.log_lines import Lines
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 ALLOWED_FIELDS = frozenset({
     "event", "level", "timestamp", "logger",
@@ -74,7 +78,8 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
     `write_out_logs` and the end of the program.
 
     Messages of other libraries are replaced by `library.spoke` and the name of the logger:
-    DICOM readers quote the values that they stumble over.
+    DICOM readers quote the values that they stumble over. Of what nobody caught, in a thread or a
+    finalizer, type and place are told; Python would print to stderr what it choked on.
 
     Parameters
     ----------
@@ -94,6 +99,9 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     _capture_libraries(level, cast(TextIO, patient), shared)
+    if stream is None:
+        threading.excepthook = _tell_thread
+        sys.unraisablehook = _tell_unraisable
 
 
 def write_out_logs() -> None:
@@ -119,8 +127,20 @@ def describe_error(error: BaseException) -> Mapping[str, str]:
     return {"error_type": type(error).__name__, "error_at": place}
 
 
+def _tell_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        log.error("thread.failed", **describe_error(failed.exc_value))
+
+
+def _tell_unraisable(failed: "sys.UnraisableHookArgs") -> None:
+    if failed.exc_value is not None:
+        log.error("finalizer.failed", **describe_error(failed.exc_value))
+
+
 def _capture_libraries(level: str, stream: TextIO, shared: list[Processor]) -> None:
+    logging.raiseExceptions = False  # or a message that cannot be formatted is printed, values too
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_drop_values)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, _hush, *shared],
@@ -139,6 +159,13 @@ def _capture_libraries(level: str, stream: TextIO, shared: list[Processor]) -> N
         logging.getLogger(name).propagate = True
         logging.getLogger(name).setLevel(level.upper())
     logging.captureWarnings(True)
+
+
+def _drop_values(record: logging.LogRecord) -> bool:
+    """What is not told need not be formatted, and may not fit its format."""
+    if not record.name.startswith(SERVER_LOGGER):
+        record.args = ()
+    return True
 
 
 def _hush(

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +42,9 @@ def own_logs() -> Iterator[None]:
     """Undo what a test set up: its stream may be closed before the next one logs."""
     root = logging.getLogger()
     before = (root.handlers, root.level)
+    hooks = (threading.excepthook, sys.unraisablehook, logging.raiseExceptions)
     yield
+    threading.excepthook, sys.unraisablehook, logging.raiseExceptions = hooks
     structlog.reset_defaults()
     logging.captureWarnings(False)
     root.handlers, root.level = before

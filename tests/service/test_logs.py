@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -78,3 +80,34 @@ def test_error_is_described_by_type_and_place_alone() -> None:
 
     assert described["error_type"] == "ValueError"
     assert SECRET not in str(described)
+
+
+PROBE = f"""
+import logging, threading
+from service.logs import set_up_logs
+
+set_up_logs("info")
+
+def fail():
+    raise ValueError("{SECRET}")
+
+class Failing:
+    __del__ = lambda self: fail()
+
+logging.getLogger("some.reader").warning("no place for it", "{SECRET}")
+logging.getLogger("uvicorn.error").warning("%d", "{SECRET}")
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+Failing()
+"""
+
+
+def test_what_nobody_caught_is_told_by_type_alone() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True, timeout=300
+    )
+
+    events = [json.loads(line)["event"] for line in ended.stderr.splitlines()]
+    assert events == ["library.spoke", "thread.failed", "finalizer.failed"]
+    assert SECRET not in ended.stderr
