@@ -21,6 +21,8 @@ def upgrade(engine: Engine) -> None:
     config = alembic_config()
     patient = open_engine(engine.url)  # a statement of a revision may take long
     try:
+        with engine.connect():  # one that says nothing is not waited for as long
+            pass
         with patient.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"}).begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('shadow_log'))"))

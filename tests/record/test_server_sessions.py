@@ -14,6 +14,7 @@ from service.core.errors import RecordUnavailable
 from service.record import open_reader, open_record
 from service.record.case_index import open_case_index
 from service.record.database import open_engine, writing
+from service.record.schema import migrate
 from service.record.server import COMMAND, PAGES, SERVING, Patience
 from tests.support.databases import POSTGRESQL, empty_database
 from tests.support.postgresql import missing_server
@@ -76,6 +77,17 @@ def test_server_that_falls_silent_amid_a_transaction_is_given_up(url: str, relay
             connection.execute(text("SELECT 1"))
 
     engine.dispose()
+
+
+def test_start_does_not_wait_for_ever_for_a_silent_server(url: str, relay: Relay) -> None:
+    relay.fall_silent()
+    engine = open_engine(_through(url, relay), patience=BRIEF)
+    began = time.monotonic()
+
+    with pytest.raises(RecordUnavailable, match="cannot be opened"):
+        migrate(engine)
+
+    assert time.monotonic() - began < 5
 
 
 def test_command_waits_for_a_long_statement(url: str) -> None:
