@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.access.options import AccessSettings
-from service.database_address import with_password
+from service.database_address import with_authority, with_password
 
 PREFIX = "CXR_"
 DELIMITER = "__"
@@ -118,6 +118,13 @@ class RecordSettings(_Group):
     password_file: Path | None = Field(
         None, description="File with the password of the database, where `url` names only a user."
     )
+    ca_file: Path | None = Field(
+        None,
+        description=(
+            "Certificates (PEM) that the database server's own is checked with; without it none "
+            "is, and TLS is not demanded."
+        ),
+    )
     url: str = Field(
         "sqlite:///record/shadow.db", description="SQLAlchemy address of the shadow log."
     )
@@ -129,7 +136,8 @@ class RecordSettings(_Group):
     @field_validator("url")
     @classmethod
     def _is_whole(cls, url: str, info: ValidationInfo) -> str:
-        return with_password(url, info.data.get("password_file"))
+        whole = with_password(url, info.data.get("password_file"))
+        return with_authority(whole, info.data.get("ca_file"))
 
 
 class PacsSettings(_Group):

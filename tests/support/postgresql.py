@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -45,9 +47,23 @@ def server_url() -> str:
     return server.url
 
 
+@contextmanager
+def server_with(certificate: Path, key: Path) -> Iterator[str]:
+    """Address of a server of the test's own that offers TLS, until the end of the block."""
+    programs = find_programs()
+    assert programs is not None
+    server = _Server(programs, tls=(certificate, key))
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.stop()
+
+
 @dataclass(slots=True)
 class _Server:
     programs: Path
+    tls: tuple[Path, Path] | None = None
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="cxr-postgresql-")))
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
@@ -62,9 +78,12 @@ class _Server:
 
     def start(self) -> None:
         (self.folder / "password").write_text(self.password)
+        for name, source in zip(("tls.crt", "tls.key"), self.tls or (), strict=False):
+            shutil.copy(source, self.folder / name)
+            (self.folder / name).chmod(0o600)
         if os.geteuid() == 0:
             owner = pwd.getpwnam(UNPRIVILEGED)
-            for path in (self.folder, self.folder / "password"):
+            for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
         made = [
             *self._command("initdb"), "--username", USER, "--auth", "scram-sha-256",
@@ -91,6 +110,9 @@ class _Server:
             "listen_addresses": "127.0.0.1", "port": self.port,
             "unix_socket_directories": self.folder, "fsync": "off",
         }  # fmt: skip
+        if self.tls is not None:
+            files = {"ssl_cert_file": "tls.crt", "ssl_key_file": "tls.key"}
+            settings |= {"ssl": "on"} | {key: self.folder / name for key, name in files.items()}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.process = subprocess.Popen(
             [*self._command("postgres"), *options],
