@@ -29,6 +29,10 @@ KEEP_ALIVE_SECONDS: Final = 75
 (60 s: ours, and nginx): an upload that is sent at the moment of the close is lost, for no proxy may
 send it twice. No longer than a body may take, and the end waits for none."""
 
+LAST_SECONDS = 3
+"""After a drain that left none of its time, for answers that are on their way to the caller; longer
+than a refusal lingers."""
+
 
 class StartFailed(CxrError):
     """Nothing here foresaw what the application failed of; its place in the code is told."""
@@ -48,7 +52,7 @@ class DrainingServer(uvicorn.Server):
     Parameters
     ----------
     drain_seconds
-        Longest time for that.
+        Longest time for that, but for `LAST_SECONDS`.
     on_started
         Called with the port once requests are accepted.
     """
@@ -123,11 +127,15 @@ class DrainingServer(uvicorn.Server):
         self._drain = asyncio.create_task(self._stop_when_idle(admission))
 
     async def _stop_when_idle(self, admission: Admission) -> None:
+        ends = asyncio.get_running_loop().time() + self._drain_seconds
         try:
             async with asyncio.timeout(self._drain_seconds):
                 await admission.wait_idle()
         except TimeoutError:
             log.error("service.drain_timed_out", in_flight=admission.requests)
+        # Pages and downloads that are under way have what is left, not all of it once more.
+        left = ends - asyncio.get_running_loop().time()
+        self.config.timeout_graceful_shutdown = max(LAST_SECONDS, round(left))
         self.should_exit = True
 
 

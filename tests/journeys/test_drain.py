@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -65,6 +66,31 @@ async def test_accepted_upload_is_answered_after_the_signal(
     assert exit_code == 0
     assert "service.stopped" in [json.loads(line)["event"] for line in log_lines]
 
+
+async def test_upload_that_never_ends_holds_up_the_end_once(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    slow = SlowUpload(png_bytes())
+    limit = {"CXR_SERVER__DRAIN_SECONDS": str(DRAIN_SECONDS)}
+    with running_service(tiny_store, tmp_path, **limit) as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
+            endless = asyncio.ensure_future(client.post("/predict", content=slow))
+            await until(client, "/metrics", "cxr_in_flight_requests 1.0")
+            service.process.send_signal(signal.SIGTERM)
+            exit_code = await asyncio.to_thread(service.process.wait, timeout=60)
+            endless.cancel()
+            await asyncio.gather(endless, return_exceptions=True)
+
+    log = [json.loads(line) for line in (tmp_path / "service.log").read_text("utf-8").splitlines()]
+    at = {line["event"]: datetime.fromisoformat(line["timestamp"]) for line in log}
+    assert exit_code == 0
+    drained, stopped = at["service.drain_timed_out"], at["service.stopped"]
+    assert drained - at["service.draining"] >= timedelta(seconds=DRAIN_SECONDS - 0.1)
+    assert stopped - drained < timedelta(seconds=DRAIN_SECONDS)
+
+
+DRAIN_SECONDS = 7
+"""More than what follows a drain may take, on a machine that is busy."""
 
 EACH = 4
 """Uploads in each stage: more than there are threads for it."""
