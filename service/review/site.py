@@ -6,11 +6,15 @@ from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
+import structlog
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from service.logs import describe_error
 from service.review import account, endpoints, pages, tryout
 from service.review.rendering import compile_templates
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 ASSETS = "/review/static"
 
@@ -33,7 +37,10 @@ async def warm_pages(*, after_seconds: float = WARM_SECONDS) -> AsyncIterator[No
 
     async def warm() -> None:
         await asyncio.sleep(after_seconds)
-        await compile_templates()
+        try:
+            await compile_templates()
+        except Exception as error:  # noqa: BLE001 - task boundary: who opens a page meets it again
+            log.error("pages.not_compiled", **describe_error(error))
 
     warming = asyncio.create_task(warm(), name="warm-pages")
     try:
