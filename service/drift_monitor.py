@@ -46,6 +46,7 @@ DISTANCE_IMAGES = 25
 SHARING_MACHINES = 64
 """Devices that are remembered of one shared alias."""
 DAY_SECONDS = 86_400.0
+ALIVE_SECONDS = 1.0
 OnPixels = Callable[[str, Mapping[str, float], Mapping[str, float]], None]
 
 
@@ -105,9 +106,19 @@ class DriftMonitor:
         self._thread.start()
 
     def use(self, comparison: Comparison) -> None:
-        """Compare with this reference from now on; blocks until what was observed is done."""
+        """Compare with this reference from now on; blocks until that has begun, or has failed.
+
+        What was observed before goes first, and what is observed meanwhile is not waited for.
+        """
+        is_over = threading.Event()
 
         def switch() -> None:
+            try:
+                change()
+            finally:
+                is_over.set()
+
+        def change() -> None:
             self._save()
             detector = comparison.detector
             self._comparison = comparison
@@ -123,7 +134,8 @@ class DriftMonitor:
                     self._show(alias, scanner)
 
         self._queue.put(switch)
-        self.settle()
+        while not is_over.wait(ALIVE_SECONDS) and self._thread.is_alive():
+            pass
 
     def observe(self, sighting: Sighting) -> None:
         """Take note of a radiograph, some time soon."""
@@ -267,7 +279,7 @@ class DriftMonitor:
             return
         try:
             save_state(self._path, self._state)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - nothing that is saved may end the watch
             log.error("drift.save_failed", error=type(error).__name__)
 
 

@@ -1,5 +1,6 @@
 """The monitor: off the request path, one state per scanner, and it survives restarts."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,6 +177,54 @@ def test_another_reference_begins_anew(watch: Watch) -> None:
     watch.monitor.use(open_comparison({DRIFT_REFERENCE: write_reference(small_reference(300))}))
 
     assert watch.worst("room-2") == 0
+
+
+class _Echo(list[str]):
+    """Has each radiograph that was measured followed by another one."""
+
+    def __init__(self, monitor: DriftMonitor) -> None:
+        super().__init__()
+        self._monitor, self._next = monitor, see(draw_radiograph(1), 1, "room-1")
+
+    def append(self, _alias: str) -> None:
+        self._monitor.observe(self._next)
+
+
+def is_used_in_time(monitor: DriftMonitor) -> bool:
+    """Whether another reference is taken over, on a thread as the service does it."""
+    using = threading.Thread(target=monitor.use, args=[open_comparison(FILES)], daemon=True)
+    using.start()
+    using.join(timeout=20)
+    return not using.is_alive()
+
+
+def test_another_reference_waits_for_no_radiograph_that_comes_later(watch: Watch) -> None:
+    watch.pixels = _Echo(watch.monitor)
+    watch.pixels.append("the first")
+
+    is_used = is_used_in_time(watch.monitor)
+    watch.pixels = []
+
+    assert is_used
+
+
+def test_state_that_cannot_be_written_at_all_ends_no_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def refuse(*_: object) -> None:
+        tried.set()
+        raise ValueError("not a number")
+
+    monkeypatch.setattr("service.drift_monitor.save_state", refuse)
+    watch = Watch(tmp_path, save_seconds=0.01)
+    feed(watch, "room-1", 1)
+    assert tried.wait(20)
+
+    assert is_used_in_time(watch.monitor)
+    assert watch.monitor._thread.is_alive()
+    watch.monitor.close()
 
 
 def test_restart_after_another_reference_goes_on_with_its_images(
