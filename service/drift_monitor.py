@@ -45,8 +45,7 @@ DIAGNOSE_IMAGES = 25
 DISTANCE_IMAGES = 25
 SHARING_MACHINES = 64
 """Devices that are remembered of one shared alias."""
-DAY_SECONDS = 86_400.0
-ALIVE_SECONDS = 1.0
+DAY_SECONDS, ALIVE_SECONDS = 86_400.0, 1.0
 OnPixels = Callable[[str, Mapping[str, float], Mapping[str, float]], None]
 
 
@@ -114,24 +113,9 @@ class DriftMonitor:
 
         def switch() -> None:
             try:
-                change()
+                self._begin(comparison)
             finally:
                 is_over.set()
-
-        def change() -> None:
-            self._save()
-            detector = comparison.detector
-            self._comparison = comparison
-            self._state = load_state(self._path, comparison.digest, detector)
-            self._watched = {}
-            if detector is None:
-                self._metrics.use_scalars((), 0.0)
-            else:
-                self._metrics.use_scalars(detector.scalars, detector.created_seconds)
-            for alias, scanner in self._state.scanners.items():
-                if self._metrics.knows(alias):
-                    self._metrics.show_last(alias, scanner.last_seconds)
-                    self._show(alias, scanner)
 
         self._queue.put(switch)
         while not is_over.wait(ALIVE_SECONDS) and self._thread.is_alive():
@@ -155,6 +139,20 @@ class DriftMonitor:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
+
+    def _begin(self, comparison: Comparison) -> None:
+        self._save()
+        detector = comparison.detector
+        self._comparison, self._watched = comparison, {}
+        self._state = load_state(self._path, comparison.digest, detector)
+        if detector is None:
+            self._metrics.use_scalars((), 0.0)
+        else:
+            self._metrics.use_scalars(detector.scalars, detector.created_seconds)
+        for alias, scanner in self._state.scanners.items():
+            if self._metrics.knows(alias):
+                self._metrics.show_last(alias, scanner.last_seconds)
+                self._show(alias, scanner)
 
     def _work(self) -> None:
         give_way()
