@@ -1,5 +1,6 @@
 """A session by pg8000, an extra that a log in a file does without: imported with the first one."""
 
+import inspect
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pg8000
+from pg8000.core import CoreConnection
 
 from service.core.errors import RecordUnavailable
 
@@ -47,8 +49,12 @@ def open_session(
     ------
     RecordUnavailable
         No TLS where it is asked for, or with another than the server that was meant.
+    TypeError
+        The driver does not know one of the words.
     """
     words = {name: value for name, value in named.items() if name != CA_FILE}
+    # A word that the driver does not know is told whether the server is there or not.
+    inspect.signature(CoreConnection).bind(**words)
     with _told_as_the_drivers():
         if CA_FILE in named:
             words["ssl_context"] = ssl.create_default_context(cafile=named[CA_FILE])
