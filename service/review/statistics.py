@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # its parts are imported where they are used first
+import scipy  # its parts are imported where they are used first; `stats` takes half a second
 from numpy.typing import NDArray
 
 from service.review.crowds import Places, find_places, widest_gap
@@ -75,7 +75,7 @@ def rate(successes: int, total: int, confidence: float = CONFIDENCE) -> Rate:
     """
     if total == 0:
         return Rate(0, 0, None, 0.0, 1.0)
-    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
+    z = _deviations(confidence)
     share, z2 = successes / total, z * z
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = z * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
@@ -84,13 +84,19 @@ def rate(successes: int, total: int, confidence: float = CONFIDENCE) -> Rate:
     return Rate(successes, total, share, low, high)
 
 
+def _deviations(confidence: float) -> float:
+    """Half the width of an interval of a normal distribution, in standard deviations."""
+    return float(scipy.special.ndtri((1 + confidence) / 2))
+
+
 def mcnemar(first: Bools, second: Bools) -> PairedCounts:
     """Compare what two classifiers got right; the exact binomial test on the discordant cases."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
     p_value = 1.0
     if discordant:
-        p_value = float(scipy.stats.binomtest(only_first, discordant, 0.5).pvalue)
+        rarer = min(only_first, only_second)
+        p_value = min(1.0, 2 * float(scipy.special.bdtr(rarer, discordant, 0.5)))
     return PairedCounts(
         int((first & second).sum()), only_first, only_second, int((~first & ~second).sum()), p_value
     )
@@ -114,8 +120,8 @@ def delong(first: Floats, second: Floats, truth: Bools) -> AucPair | None:
     )
     deviation = math.sqrt(max(0.0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
     difference = aucs[1] - aucs[0]
-    half = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)) * deviation
-    p_value = 1.0 if deviation == 0 else float(2 * scipy.stats.norm.sf(abs(difference) / deviation))
+    half = _deviations(CONFIDENCE) * deviation
+    p_value = 1.0 if deviation == 0 else float(2 * scipy.special.ndtr(-abs(difference) / deviation))
     return AucPair(aucs[0], aucs[1], difference, difference - half, difference + half, p_value)
 
 
@@ -145,7 +151,7 @@ def ks_shift(first: Floats, second: Floats) -> Shift:
         told = scipy.stats.ks_2samp(first, second)
         return Shift(float(told.statistic), float(told.pvalue))
     statistic = widest_gap(first, second)
-    return Shift(statistic, float(scipy.stats.kstwobign.sf(statistic * math.sqrt(n * m / (n + m)))))
+    return Shift(statistic, float(scipy.special.kolmogorov(statistic * math.sqrt(n * m / (n + m)))))
 
 
 def confidence_sequence(successes: int, total: int, confidence: float) -> tuple[float, float]:
