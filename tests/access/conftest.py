@@ -6,11 +6,31 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.access.keyring import KeyRing
 from service.access.options import AccessSettings
 from service.access.scopes import Scope
-from tests.support.access import SITE, access_on, add_key, sign_in_on
+from tests.support.access import NOW, SITE, access_on, add_key, sign_in_on
 from tests.support.apps import OpenApp, open_app, tiny_settings
 from tests.support.browsers import Pages
+from tests.support.clocks import Calendar
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Of the keys file, which is not there yet."""
+    return tmp_path / "keys.json"
+
+
+@pytest.fixture
+def clock() -> Calendar:
+    """What the ring takes for now."""
+    return Calendar(NOW)
+
+
+@pytest.fixture
+def ring(path: Path, clock: Calendar) -> KeyRing:
+    """Reads that file."""
+    return KeyRing(path, clock=clock)
 
 
 @pytest.fixture

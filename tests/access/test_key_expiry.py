@@ -1,43 +1,17 @@
 """When keys end: what an alert is told before, and after."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-
-import pytest
 
 from service.access.keyfile import KeyFile, edit_keys
 from service.access.keyring import KeyRing
 from service.access.scopes import Scope
 from tests.support.access import NOW, add_key, id_of
-
-
-class Clock:
-    """A time that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "keys.json"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ring(path: Path, clock: Clock) -> KeyRing:
-    return KeyRing(path, clock=clock)
+from tests.support.clocks import Calendar
 
 
 def test_next_expiry_is_the_first_of_those_without_a_successor(
-    path: Path, ring: KeyRing, clock: Clock
+    path: Path, ring: KeyRing, clock: Calendar
 ) -> None:
     soon, later = NOW + timedelta(days=3), NOW + timedelta(days=30)
     add_key(path, Scope.PREDICT, now=NOW, expires=NOW + timedelta(days=1), replaced_by="0" * 12)
@@ -52,7 +26,7 @@ def test_next_expiry_is_the_first_of_those_without_a_successor(
 
 
 def test_key_that_ended_is_told_until_it_is_revoked(
-    path: Path, ring: KeyRing, clock: Clock
+    path: Path, ring: KeyRing, clock: Calendar
 ) -> None:
     before, end = NOW - timedelta(days=9), NOW + timedelta(days=3)
     add_key(path, Scope.PREDICT, now=NOW, expires=before)

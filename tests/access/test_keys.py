@@ -4,7 +4,7 @@ import hmac
 import json
 import os
 import stat
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,31 +24,7 @@ from service.access.refusals import (
 )
 from service.access.scopes import Scope
 from tests.support.access import NOW, add_key, id_of
-
-
-class Clock:
-    """A time that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "keys.json"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ring(path: Path, clock: Clock) -> KeyRing:
-    return KeyRing(path, clock=clock)
+from tests.support.clocks import Calendar
 
 
 def stored(number: int) -> StoredKey:
@@ -126,7 +102,7 @@ def test_forged_secret_and_unknown_id_are_answered_alike(path: Path, ring: KeyRi
     ("field", "error"), [("expires", KeyExpired), ("revoked", KeyRevoked)], ids=str
 )
 def test_dead_key_is_told_so_only_to_who_holds_its_secret(
-    path: Path, ring: KeyRing, clock: Clock, field: str, error: type[AccessRefused]
+    path: Path, ring: KeyRing, clock: Calendar, field: str, error: type[AccessRefused]
 ) -> None:
     text = add_key(path, Scope.PREDICT, now=NOW, **{field: NOW + timedelta(hours=1)})
     forged = text[:-1] + ("A" if text[-1] != "A" else "B")
@@ -189,7 +165,7 @@ def test_file_that_went_away_lets_nobody_in(path: Path, ring: KeyRing) -> None:
 
 
 def test_file_system_that_hangs_holds_nobody_up_and_lets_nobody_in_for_long(
-    path: Path, clock: Clock
+    path: Path, clock: Calendar
 ) -> None:
     seconds = iter([0.0, 1.0, 6.0])
     ring = KeyRing(path, clock=clock, monotonic=lambda: next(seconds, 7.0))

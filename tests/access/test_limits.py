@@ -6,24 +6,15 @@ from hypothesis import strategies as st
 from service.access.caller import Caller
 from service.access.limits import Buckets
 from service.access.sessions import Shelf
-
-
-class Clock:
-    """Seconds that a test counts."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.support.clocks import ManualClock
 
 
 def test_a_minutes_worth_at_once_then_as_many_as_drip_in() -> None:
-    clock = Clock()
+    clock = ManualClock()
     buckets = Buckets(most=10, clock=clock)
 
     at_once = [buckets.take("key", 60) for _ in range(61)]
-    clock.seconds += 1.0
+    clock.now += 1.0
     after = [buckets.take("key", 60), buckets.take("key", 60)]
 
     assert at_once == [0.0] * 60 + [1.0]
@@ -31,7 +22,7 @@ def test_a_minutes_worth_at_once_then_as_many_as_drip_in() -> None:
 
 
 def test_one_holder_does_not_use_up_the_tokens_of_another() -> None:
-    buckets = Buckets(most=10, clock=Clock())
+    buckets = Buckets(most=10, clock=ManualClock())
 
     first = [buckets.take("one", 1) for _ in range(2)]
 
@@ -41,11 +32,11 @@ def test_one_holder_does_not_use_up_the_tokens_of_another() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 5)), max_size=60))
 def test_never_more_than_a_minutes_worth_and_the_rate(steps: list[tuple[float, int]]) -> None:
-    clock = Clock()
+    clock = ManualClock()
     buckets, granted, passed = Buckets(most=1, clock=clock), 0, 0.0
 
     for seconds, asked in steps:
-        clock.seconds += seconds
+        clock.now += seconds
         passed += seconds
         granted += sum(buckets.take("key", 6) == 0.0 for _ in range(asked))
 
@@ -53,7 +44,7 @@ def test_never_more_than_a_minutes_worth_and_the_rate(steps: list[tuple[float, i
 
 
 def test_number_of_buckets_is_bounded() -> None:
-    buckets = Buckets(most=100, clock=Clock())
+    buckets = Buckets(most=100, clock=ManualClock())
 
     for number in range(10_000):
         buckets.take(str(number), 5)
@@ -61,18 +52,18 @@ def test_number_of_buckets_is_bounded() -> None:
     assert len(buckets) == 100
 
 
-def shelf(clock: Clock, most: int = 10) -> Shelf[Caller]:
+def shelf(clock: ManualClock, most: int = 10) -> Shelf[Caller]:
     return Shelf(most=most, idle_seconds=60, seconds=200, clock=clock)
 
 
 def test_session_ends_when_nobody_uses_it() -> None:
-    clock = Clock()
+    clock = ManualClock()
     sessions = shelf(clock)
     name = sessions.put(Caller("anna"))
 
-    clock.seconds += 60
+    clock.now += 60
     in_time = sessions.get(name)
-    clock.seconds += 61
+    clock.now += 61
 
     assert in_time == Caller("anna")
     assert sessions.get(name) is None
@@ -80,20 +71,20 @@ def test_session_ends_when_nobody_uses_it() -> None:
 
 
 def test_session_ends_by_age_however_busy_it_is() -> None:
-    clock = Clock()
+    clock = ManualClock()
     sessions = shelf(clock)
     name = sessions.put(Caller("anna"))
 
     seen = []
     for _ in range(5):
-        clock.seconds += 50
+        clock.now += 50
         seen.append(sessions.get(name) is not None)
 
     assert seen == [True, True, True, True, False]
 
 
 def test_number_of_sessions_is_bounded_and_the_idlest_goes() -> None:
-    sessions = shelf(Clock(), most=3)
+    sessions = shelf(ManualClock(), most=3)
     names = [sessions.put(Caller(str(number))) for number in range(3)]
     sessions.get(names[0])
 
@@ -104,7 +95,7 @@ def test_number_of_sessions_is_bounded_and_the_idlest_goes() -> None:
 
 
 def test_what_was_taken_is_gone_and_names_are_never_alike() -> None:
-    sessions = shelf(Clock())
+    sessions = shelf(ManualClock())
     names = {sessions.put(Caller("anna")) for _ in range(5)}
 
     taken = sessions.take(next(iter(names)))

@@ -187,13 +187,18 @@ async def test_refused_password_is_held_against_no_instance(
     assert 'cxr_pacs_failures_total{code="PACS_FORBIDDEN"} 3.0' in way.metrics
 
 
+def store_of_which_two_are_refused(pacs: FakePacs, status: int) -> None:
+    """Three instances; the first two are answered so whenever they are asked for."""
+    for number in range(2):
+        pacs.rules.append(always(f"{name_of(number)}/simplified-tags", Reply(b"", status)))
+    for number in range(3):
+        pacs.store(name_of(number), phantom(number))
+
+
 async def test_instances_that_are_forbidden_end_as_dead_letters_and_hold_up_no_other(
     pacs: FakePacs, tiny_store: Path
 ) -> None:
-    for number in range(2):
-        pacs.rules.append(always(f"{name_of(number)}/simplified-tags", Reply(b"", 403)))
-    for number in range(3):
-        pacs.store(name_of(number), phantom(number))
+    store_of_which_two_are_refused(pacs, 403)
 
     async with open_way(pacs, tiny_store, start="beginning", max_tries=2, parallel_pulls=2) as way:
         await way.settled(answered=1, dead=2)
@@ -204,10 +209,7 @@ async def test_instances_that_are_forbidden_end_as_dead_letters_and_hold_up_no_o
 async def test_instances_that_want_another_password_hold_up_no_other(
     pacs: FakePacs, tiny_store: Path
 ) -> None:
-    for number in range(2):
-        pacs.rules.append(always(f"{name_of(number)}/simplified-tags", Reply(b"", 401)))
-    for number in range(3):
-        pacs.store(name_of(number), phantom(number))
+    store_of_which_two_are_refused(pacs, 401)
 
     async with open_way(pacs, tiny_store, start="beginning", max_tries=1, parallel_pulls=2) as way:
         await way.until(lambda: way.queue.counts()[State.ANSWERED] == 1, "the third")

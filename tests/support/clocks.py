@@ -1,4 +1,6 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks that stand still until a test moves them."""
+
+from datetime import datetime
 
 
 class ManualClock:
@@ -14,3 +16,14 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
+
+
+class Calendar:
+    """A date and time, with a zone; call it to read it, set `now` to move it."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
