@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from service.core.drift import Detector, Track
+from service.core.files import PRIVATE, write_whole
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -107,7 +107,7 @@ def load_state(path: Path | None, reference: str, detector: Detector | None) -> 
 
 
 def save_state(path: Path, state: DriftState) -> None:
-    """Write beside, then rename; only this user may read it."""
+    """Replace it in one step; only this user may read it."""
     notes = StateNotes(
         reference=state.reference,
         salt=state.salt,
@@ -130,11 +130,8 @@ def save_state(path: Path, state: DriftState) -> None:
     buffer = io.BytesIO()
     header = np.frombuffer(notes.model_dump_json().encode(), np.uint8)
     np.savez(buffer, allow_pickle=False, notes=header, **arrays)
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
-    part.write_bytes(buffer.getvalue())
-    part.replace(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_whole(path, buffer.getvalue(), PRIVATE)
 
 
 def _track(

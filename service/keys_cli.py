@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service.access.keyfile import KeyFile, StoredKey, edit_keys, load_keys, write_private
+from service.access.keyfile import KeyFile, StoredKey, edit_keys, load_keys
 from service.access.keys import draw_key
 from service.access.scopes import Scope
 from service.core.errors import CxrError
+from service.core.files import make_private
 
 app = typer.Typer(help="API keys of programs.", no_args_is_help=True)
 
@@ -167,7 +168,7 @@ def _handing_over(text: str, out: Path | None) -> Iterator[None]:
         if out.is_dir():
             raise IsADirectoryError(EISDIR, strerror(EISDIR))
         beside.unlink(missing_ok=True)
-        write_private(beside, text.encode())
+        make_private(beside, text.encode())
     except OSError as error:
         raise OutUnwritable(
             f"{out} cannot be written: {error.strerror}; no key was made"

@@ -15,6 +15,7 @@ from service.access.keyfile import KeyFile, StoredKey, edit_keys, load_keys
 from service.access.keys import draw_key, read_key
 from service.access.refusals import CredentialsInvalid
 from service.access.scopes import Scope
+from service.core.files import PRIVATE, write_whole
 
 KEYS: Final = "triage/keys.json"
 METRICS_KEY: Final = "prometheus/token"
@@ -23,7 +24,6 @@ NOTIFY_URL: Final = "http://cxr-triage:8000/notify"
 ORTHANC_USER: Final = "cxr-triage"
 FOR_ITS_VOLUME: Final = 0o444
 """Only one container mounts the folder, under a uid that is not ours."""
-PRIVATE: Final = 0o600
 PASSWORD_BYTES: Final = 24
 
 
@@ -67,12 +67,7 @@ def _make(folder: Path, name: str, mode: int, draw: Callable[[], str]) -> list[s
     if path.exists():
         return []
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    beside.touch(PRIVATE)
-    beside.write_text(draw(), "utf-8")
-    beside.chmod(mode)
-    beside.replace(path)
+    write_whole(path, draw().encode(), mode)
     return [name]
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
+
+from service.core.files import write_whole
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "last.pt"
@@ -17,16 +19,6 @@ CHECKPOINT = "last.pt"
 
 class RunDamaged(ValueError):
     """A file of the run is not what was written; names it."""
-
-
-def write_atomically(path: Path, body: bytes) -> None:
-    """Write, sync and rename: a reader sees the old bytes or the new ones, never a part."""
-    part = path.with_suffix(path.suffix + ".part")
-    with part.open("wb") as handle:
-        handle.write(body)
-        handle.flush()
-        os.fsync(handle.fileno())
-    part.replace(path)
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
@@ -66,9 +58,7 @@ def round_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def save_weights(folder: Path, state: Mapping[str, Tensor]) -> None:
     """Write fp16 weights as safetensors, atomically."""
-    part = folder / (WEIGHTS + ".part")
-    save_file(round_weights(state), part)
-    part.replace(folder / WEIGHTS)
+    write_whole(folder / WEIGHTS, save(round_weights(state)))
 
 
 def load_weights(folder: Path, network: nn.Module) -> None:

@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from service.core.files import write_whole
 from service.core.findings import FINDINGS
 from service.core.network import TriageNetwork, build_network
 from training.augment import augment_batch
-from training.checkpoint import load_checkpoint, save_checkpoint, save_weights, write_atomically
+from training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from training.config import RunConfig, Sampling
 from training.data.dataset import Dataset
 from training.data.sampling import sampling_weights, source_priors
@@ -215,7 +216,7 @@ class Trainer:
         }
         save_checkpoint(self.folder, state)
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        write_atomically(self.folder / LOG, text.encode())
+        write_whole(self.folder / LOG, text.encode())
 
 
 def fit(
@@ -242,7 +243,7 @@ def fit(
     team = join_team()
     trainer = Trainer(config=config, train=train, val=val, folder=folder, team=team)
     if team.is_leader:
-        write_atomically(folder / CONFIG, config.model_dump_json(indent=2).encode())
+        write_whole(folder / CONFIG, config.model_dump_json(indent=2).encode())
     return trainer.run(on_epoch, on_step)
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from rich.table import Table
 from torch import Tensor
 
+from service.core.files import write_whole
 from service.core.findings import FINDINGS
 from service.core.network import build_network
-from training.checkpoint import load_weights, read_weights, save_weights, write_atomically
+from training.checkpoint import load_weights, read_weights, save_weights
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.distributed import Team, join_team
@@ -74,9 +75,9 @@ def fit_members(
     if only is not None or not team.is_leader:
         return None
     save_weights(folder, mean_of([read_weights(member) for member in folders]))
-    write_atomically(folder / CONFIG, config.model_dump_json(indent=2).encode())
+    write_whole(folder / CONFIG, config.model_dump_json(indent=2).encode())
     members = _measure(config, [*folders, folder], val, team)
-    write_atomically(folder / MEMBERS, dump_record(members))
+    write_whole(folder / MEMBERS, dump_record(members))
     return members
 
 

@@ -14,11 +14,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from service.access.keys import ApiKey
 from service.access.refusals import KeysFull, KeysUnavailable, KeyUnknown
 from service.access.scopes import Scope
+from service.core.files import PRIVATE, write_whole
 
 MOST_KEYS: Final = 1000
 """Bounds the file, the memory for it, and the buckets of the rate limits."""
 MOST_BYTES: Final = 1_000_000
-PRIVATE: Final = 0o600
 OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 KEPT: Final = timedelta(days=90)
 """How long a dead key stays in the file, so that its id can still be told in a log."""
@@ -153,7 +153,8 @@ def edit_keys(path: Path, change: Callable[[KeyFile], KeyFile], *, now: datetime
     with _locked(path):
         before = load_keys(path)[0] if path.exists() else KeyFile()
         after = change(before.without_dead(now))
-        _replace(path, after.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
+        body = after.model_dump_json(indent=2, exclude_none=True)
+        write_whole(path, f"{body}\n".encode(), PRIVATE)
 
 
 @contextmanager
@@ -164,25 +165,3 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _replace(path: Path, body: bytes) -> None:
-    """Write beside it, then rename: a reader sees the old file or the new one, whole."""
-    beside = path.with_name(f"{path.name}.new")
-    beside.unlink(missing_ok=True)
-    write_private(beside, body)
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_private(path: Path, body: bytes) -> None:
-    """Make a file that only its owner may read; it must not be there yet."""
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())

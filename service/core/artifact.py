@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.core.errors import ArtifactInvalid, ArtifactMissing, DigestMismatch
+from service.core.files import write_whole
 from service.core.findings import ABNORMAL, FINDINGS, Finding
 from service.core.ood import OOD, OodPoint
 from service.core.precision import Precision
@@ -233,10 +234,8 @@ def load_artifact(folder: Path, *, manifest_digest: str | None = None) -> Artifa
 
 
 def write_current(store: Path, artifact: Artifact) -> None:
-    """Make a version the one that serves, in one rename."""
-    part = store / f"{CURRENT}.part"
-    part.write_text(_pointer_to(artifact), encoding="utf-8")
-    part.replace(store / CURRENT)
+    """Make a version the one that serves, in one step."""
+    write_whole(store / CURRENT, _pointer_to(artifact).encode())
 
 
 def is_current(store: Path, artifact: Artifact) -> bool:

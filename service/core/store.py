@@ -23,6 +23,7 @@ from service.core.artifact import (
     write_current,
 )
 from service.core.errors import ArtifactError, ArtifactInvalid
+from service.core.files import write_whole
 from service.core.findings import Finding
 
 CANDIDATE = "CANDIDATE"
@@ -80,7 +81,7 @@ def load_candidate(store: Path) -> Artifact | None:
 def name_candidate(store: Path, reference: str) -> Artifact:
     """Have a version scored in silence beside the one that serves."""
     artifact = load_artifact(store / reference)
-    _write(store / CANDIDATE, f"{artifact.reference} {artifact.digest}\n")
+    write_whole(store / CANDIDATE, f"{artifact.reference} {artifact.digest}\n".encode())
     return artifact
 
 
@@ -225,7 +226,7 @@ def _move(
     ]
     reason = f"{BECAUSE}{because}" if because else ""
     lines = [*_history(store), " ".join([moment, action, *pointers]) + reason]
-    _write(store / HISTORY, "\n".join(lines) + "\n")
+    write_whole(store / HISTORY, ("\n".join(lines) + "\n").encode())
     write_current(store, after)
 
 
@@ -237,10 +238,3 @@ def _read_pointer(store: Path, name: str) -> tuple[str, str] | None:
     if named is None:
         raise ArtifactInvalid(f"{name} must read 'name/version sha256:<manifest digest>'")
     return f"{named[1]}/{named[2]}", named[3]
-
-
-def _write(path: Path, text: str) -> None:
-    """In one rename, so that no reader sees half of it."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from service.core.errors import CxrError
+from service.core.files import sync_folder
 from service.ops.address import API_KEYS, DATABASE, SITE_KEY, LogAddress
 from service.ops.archive import BackupNotes, unpack_archive
 from service.ops.backup import verify_log
@@ -129,11 +130,7 @@ def _place(unpacked: Path, target: Path) -> None:
             _link(part, target)
         finally:
             part.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(target.parent)
 
 
 def _link(file: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from service.core.errors import CxrError
+from service.core.files import make_private, sync_folder
 from service.core.radiograph import DicomContext
 from service.record.entry import Pseudonyms
 
@@ -149,24 +150,11 @@ def is_exposed(path: Path) -> bool:
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        make_private(part, f"{secrets.token_hex(KEY_BYTES)}\n".encode())
         os.link(part, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)  # a key lost after its first row would orphan that row
     except FileExistsError:
         pass  # another process was first: its key is the key
     finally:
-        part.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable: a key lost after its first row would orphan that row."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        part.unlink(missing_ok=True)

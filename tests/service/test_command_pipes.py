@@ -95,10 +95,12 @@ def test_a_store_that_is_read_only_is_one_line(
 ) -> None:
     store = build_tiny_artifact(tmp_path / "store")
 
-    def refuse(path: Path, *_: object, **__: object) -> int:
+    def refuse(path: Path, *_: object) -> int:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr(Path, "write_text", refuse)  # only a mount makes one, and root alone mounts
+    monkeypatch.setattr(
+        "service.core.files.os.open", refuse
+    )  # only a mount makes one, and root alone mounts
 
     refused = name_candidate(store, monkeypatch, capsys)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from service.core.files import write_whole
 from service.core.inference import Forward, Recipe
 from service.core.radiograph import Pixels
 from training.acts.steps import Workplace, list_studies, progress_bar, read_dataset
@@ -24,7 +25,6 @@ from training.audit.verdict import (
     choose_images,
     gather,
 )
-from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.data.splits import split_digest
@@ -115,7 +115,7 @@ def run_audit(place: Workplace, config: RunConfig | None, options: AuditOptions)
     )
     with place.console.status("measuring"):
         found = audit(exhibits, evaluation.discrimination, transfer, identity, options.draws)
-    write_atomically(place.run / AUDIT, dump_record(found))
+    write_whole(place.run / AUDIT, dump_record(found))
     place.console.print(*audit_tables(found), *found.notes, sep="\n")
     return found
 
@@ -145,8 +145,8 @@ def run_explain(
         split_digest=split_digest(studies),
         per_group=per_group,
     )
-    write_atomically(place.run / SHEET, draw_sheet(dataset, fields, seen, explanation))
-    write_atomically(place.run / EXPLANATION, dump_record(explanation))
+    write_whole(place.run / SHEET, draw_sheet(dataset, fields, seen, explanation))
+    write_whole(place.run / EXPLANATION, dump_record(explanation))
     place.console.print(_explanation_table(explanation), f"{SHEET} is in {place.run}", sep="\n")
     return explanation
 

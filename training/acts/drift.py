@@ -4,8 +4,8 @@ from rich.table import Table
 
 from service.core.drift_reference import DRIFT_REFERENCE, Reference, write_reference
 from service.core.drift_shifts import parse_shift
+from service.core.files import write_whole
 from training.acts.steps import Workplace, list_studies, progress_bar
-from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.splits import split_digest
 from training.data.studies import Split, select
@@ -55,7 +55,7 @@ def run_drift_reference(
             lambda images: progress.advance(bar, images),
             created=time_of_making(),
         )
-    write_atomically(place.run / DRIFT_REFERENCE, write_reference(reference))
+    write_whole(place.run / DRIFT_REFERENCE, write_reference(reference))
     place.console.print(*reference_tables(reference), sep="\n")
     return reference
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from service.core.artifact import digest_of
+from service.core.files import write_whole
 from service.core.inference import Scalars
 from service.core.intake import read_radiograph
 from service.core.ood import OOD, OodDetector, OodPoint, write_detector
 from service.core.radiograph import Pixels
 from training.acts.steps import Workplace, list_studies, progress_bar
 from training.augment import augment_batch
-from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import read_study
 from training.data.splits import split_digest, trained_on
@@ -102,8 +102,8 @@ def _make_detector(place: Workplace, run: Run, studies: tuple[Study, ...]) -> Oo
         _evaluate(place, readers, features, detector, point, split_digest(studies)),
         config_digest=run.config.digest(),
     )
-    write_atomically(place.run / OOD, write_detector(detector))
-    write_atomically(place.run / OOD_EVALUATION, dump_record(evaluation))
+    write_whole(place.run / OOD, write_detector(detector))
+    write_whole(place.run / OOD_EVALUATION, dump_record(evaluation))
     (place.run / NO_DETECTOR).unlink(missing_ok=True)
     place.console.print(*ood_tables(evaluation), *evaluation.caveats, sep="\n")
     return evaluation
@@ -114,7 +114,7 @@ def _note_absence(place: Workplace, run: Run, digest: str, reason: str) -> None:
     for name in (OOD, OOD_EVALUATION):
         (place.run / name).unlink(missing_ok=True)
     absent = NoDetector(run.weights_digest, run.config.digest(), digest, reason)
-    write_atomically(place.run / NO_DETECTOR, dump_record(absent))
+    write_whole(place.run / NO_DETECTOR, dump_record(absent))
 
 
 def _open_readers(run: Run) -> dict[str, FeatureReader]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from service.core.files import write_whole
 from training.audit.results import AUDIT
-from training.checkpoint import write_atomically
 from training.data.studies import Split
 from training.measures.results import (
     EVALUATION,
@@ -54,7 +54,7 @@ def write_report(run: Path, split: Split, sections: Sequence[Section] = ()) -> P
         (*sections, *further_sections(run)),
         title=f"Evaluation of {run.resolve().name}",
     )
-    write_atomically(folder / REPORT, page.encode())
+    write_whole(folder / REPORT, page.encode())
     return folder / REPORT
 
 

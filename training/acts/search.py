@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
+from service.core.files import write_whole
 from service.core.preprocess import PreprocessSpec
 from training.acts.steps import Workplace, list_studies, progress_bar, read_dataset
-from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset
 from training.data.studies import Split, select
@@ -39,7 +39,7 @@ def run_search(
             pools = {config.preprocess: read_dataset(place, pool_studies, config)}
         folds.append(_run(place, config, left_out, pools[config.preprocess]))
     search = Search(tuple(folds))
-    write_atomically(place.run / SEARCH, dump_record(search))
+    write_whole(place.run / SEARCH, dump_record(search))
     place.console.print(search_table(search))
     return search
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from service.core.files import write_whole
 from service.core.inference import Forward
 from training.acts.report import evaluation_folder, write_report
 from training.baseline import describe_studies, fit_baseline
-from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.data.dataset import Dataset, load_dataset, targets_of
 from training.data.index import survey_folder
@@ -107,7 +107,7 @@ def run_tune(place: Workplace, config: RunConfig | None) -> Tuning:
         config_digest=run.config.digest(),
         split_digest=split_digest(studies),
     )
-    write_atomically(place.run / TUNING, dump_record(tuning))
+    write_whole(place.run / TUNING, dump_record(tuning))
     place.console.print(*tuning_tables(tuning), *tuning.notes, sep="\n")
     for warning in tuning_warnings(tuning):
         place.console.print(warning, style="yellow", markup=False, soft_wrap=True)
@@ -150,8 +150,8 @@ def run_evaluate(
     folder = evaluation_folder(place.run, split)
     folder.mkdir(exist_ok=True)
     for name, body in _figures(evaluation, scores, tuning, baseline_nf).items():
-        write_atomically(folder / name, body)
-    write_atomically(folder / EVALUATION, dump_record(evaluation))
+        write_whole(folder / name, body)
+    write_whole(folder / EVALUATION, dump_record(evaluation))
     page = write_report(place.run, split)
     place.console.print(*evaluation_tables(evaluation), *evaluation.caveats, sep="\n")
     place.console.print(f"the whole of it is in {page}")
@@ -239,7 +239,7 @@ def _note_split(folder: Path, digest: str) -> None:
     noted = folder / SPLIT
     if noted.is_file() and _read_digest(noted) != digest:
         raise RunIncomplete(f"{folder} was begun on another split of the data: use a new --run")
-    write_atomically(noted, f"{digest}\n".encode())
+    write_whole(noted, f"{digest}\n".encode())
 
 
 def _check_split(place: Workplace, digest: str) -> None:

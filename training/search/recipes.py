@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from service.core.files import write_whole
 from service.core.findings import FINDINGS
 from service.core.inference import Recipe
 from service.core.network import build_network
 from service.core.tta import TtaView
-from training.checkpoint import CHECKPOINT, load_weights, write_atomically
+from training.checkpoint import CHECKPOINT, load_weights
 from training.config import RunConfig
 from training.data.dataset import Dataset, subset
 from training.data.lots import few_of_each
@@ -108,7 +109,7 @@ def run_fold(
         internal=measure_areas(config, folder, val),
         external=measure_areas(config, folder, outside),
     )
-    write_atomically(folder / FOLD, dump_record(fold))
+    write_whole(folder / FOLD, dump_record(fold))
     (folder / CHECKPOINT).unlink()
     return fold
 
