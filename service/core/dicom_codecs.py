@@ -9,6 +9,7 @@ measurement of speed (`python -m bench.decode`) and of what damaged input does t
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import cv2
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from service.core.dicom_codestream import (
     Promise,
     drop_fill,
     read_jpeg_2000,
+    says_lossy,
     split_jpeg,
     unwrap_jpeg_2000,
 )
@@ -39,6 +41,9 @@ LOSSY = frozenset(
         "1.2.840.10008.1.2.4.203",  # High-throughput JPEG 2000
     )
 )
+
+OVERSHOOT_RATIO = 1 / 8
+"""Of the range: ringing takes samples some per cent beyond it; other bits lie farther out."""
 
 T = TypeVar("T")
 
@@ -62,7 +67,10 @@ def decode_frame(transfer_syntax_uid: str, frame: bytes, pixel_format: PixelForm
     decoder = DECODERS.get(transfer_syntax_uid)
     if decoder is None:
         raise UnsupportedTransferSyntax("compressed by a transfer syntax that is not supported")
-    return _fit_words(decoder(frame, pixel_format), pixel_format)
+    words = _fit_words(decoder(frame, pixel_format), pixel_format)
+    if _exceeds_stored(words, pixel_format) and _is_lossy(transfer_syntax_uid, frame):
+        return _clip_overshoot(words, pixel_format)
+    return words
 
 
 def _fit_words(samples: NDArray[np.generic], pixel_format: PixelFormat) -> Words:
@@ -75,6 +83,34 @@ def _fit_words(samples: NDArray[np.generic], pixel_format: PixelFormat) -> Words
     sign = "i" if np.issubdtype(samples.dtype, np.signedinteger) else "u"
     wide = samples.astype(f"{sign}{pixel_format.word_bytes}", copy=False)
     return cast(Words, wide.view(pixel_format.dtype))
+
+
+def _exceeds_stored(words: Words, pixel_format: PixelFormat) -> bool:
+    return pixel_format.shift == 0 and bool(int(words.max()) >> pixel_format.bits_stored)
+
+
+def _is_lossy(transfer_syntax_uid: str, frame: bytes) -> bool:
+    return transfer_syntax_uid in LOSSY or says_lossy(frame)
+
+
+def _clip_overshoot(words: Words, pixel_format: PixelFormat) -> Words:
+    """Keep white white where loss took samples beyond Bits Stored.
+
+    Encoders that code all bits allocated let a burnt-out area ring into the unused ones. Masking
+    would turn such samples over, the brightest to the darkest.
+    """
+    bits, values = pixel_format.bits_stored, np.arange(1 << pixel_format.bits_allocated)
+    least = 0
+    if pixel_format.signed:
+        is_negative = values >= values.size // 2
+        if int(words.max()) < values.size // 2:
+            return words  # the sign is not extended into the unused bits: these say nothing
+        values[is_negative] -= values.size
+        least = -(1 << (bits - 1))
+    clipped = np.clip(values, least, least + (1 << bits) - 1)
+    is_near = np.abs(values - clipped) <= OVERSHOOT_RATIO * (1 << bits)
+    table: Words = np.where(is_near, clipped, values).astype(pixel_format.dtype)
+    return cast(Words, cv2.LUT(words, table))
 
 
 def _check_promise(promise: Promise, pixel_format: PixelFormat) -> None:
