@@ -13,6 +13,7 @@ from service.core.artifact import MetricInterval, OperatingPoint
 from service.core.findings import ABNORMAL, FINDINGS
 from service.core.inference import Scores
 from service.core.triage import Priority, triage
+from training.data.patients import patients_of
 from training.measures.bars import measure_bars
 from training.measures.comparison import Contender, Shared, compare
 from training.measures.curves import measure_curve, measure_histograms
@@ -123,7 +124,7 @@ def evaluate(
     temperature = tuning.calibration.temperature
     probabilities_nf = scores.probabilities(temperature)
     studies, points = scores.studies, tuple(rates.point for rates in tuning.points)
-    resampled = patient_draws([study.patient_id for study in studies], draws, SEED)
+    resampled = patient_draws(patients_of(studies), draws, SEED)
     single_view_nf = scores.single_view_probabilities(temperature)
     opponents = Opponents(studies, probabilities_nf, baseline_nf, single_view_nf, resampled)
     asked = questions(studies) | tier_questions(studies)

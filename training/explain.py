@@ -18,6 +18,7 @@ from training.audit.attention_share import evidence_of, rank_correlation, share_
 from training.audit.scores import Seen, measure_mean
 from training.data.dataset import Dataset
 from training.data.lots import lot_of
+from training.data.patients import patients_of
 from training.data.studies import Split, Study, select
 from training.lungs.fields import LungField
 from training.measures.statistics import patient_draws
@@ -103,7 +104,7 @@ def explain(
         explain_one(study, lungs, seen, cascade, index)
         for index, (study, lungs) in enumerate(zip(dataset.studies, fields, strict=True))
     )
-    draws = patient_draws([study.patient_id for study in dataset.studies], DRAWS, SEED)
+    draws = patient_draws(patients_of(dataset.studies), DRAWS, SEED)
     correlation = {
         stage: measure_mean(np.abs([one.rank_correlation[stage] for one in panel]), draws)
         for stage in cascade

@@ -27,6 +27,7 @@ from training.audit.verdict import (
 )
 from training.config import RunConfig
 from training.data.dataset import Dataset
+from training.data.patients import patients_of
 from training.data.splits import split_digest
 from training.data.studies import Split, Study, select
 from training.explain import (
@@ -192,7 +193,7 @@ def _test_transfer(
             outside,
             internal.probabilities_nf,
             external.probabilities_nf,
-            patient_draws([study.patient_id for study in outside], options.draws, SEED),
+            patient_draws(patients_of(outside), options.draws, SEED),
             epochs=(config.optimiser.epochs, run.config.optimiser.epochs),
             training_images=len(kept[0]),
         )

@@ -21,6 +21,7 @@ from training.audit.scores import (
     questions_within,
     say_share,
 )
+from training.data.patients import patients_of
 from training.data.studies import Study
 from training.lungs.fields import LungField
 from training.measures.discrimination import Question
@@ -103,7 +104,7 @@ def outline_scores(
     this one may be the outline's.
     """
     inside = np.flatnonzero(question.images)
-    patients = np.array([studies[index].patient_id for index in inside.tolist()])
+    patients = np.array(patients_of([studies[index] for index in inside.tolist()]))
     truth = question.positive[inside]
     folds = min(SHAPE_FOLDS, len(set(patients[truth])), len(set(patients[~truth])))
     scores = np.zeros(len(studies))

@@ -18,6 +18,7 @@ from service.core.artifact import MetricInterval
 from service.core.findings import FINDINGS
 from service.core.radiograph import Pixels
 from training.audit.results import AuditTest, Terms, Trial
+from training.data.patients import patients_of
 from training.data.studies import Study
 from training.measures.discrimination import SMALLEST_SIDE
 from training.measures.operating import is_finding
@@ -117,7 +118,7 @@ def probe_source(
     model.fit(numbers[learned], place[learned])
     right = model.predict(numbers[tested]) == place[tested]
     truth = place[tested]
-    patients = [studies[index].patient_id for index in np.flatnonzero(tested).tolist()]
+    patients = patients_of([studies[index] for index in np.flatnonzero(tested).tolist()])
     accuracy = bootstrap(
         lambda draw: _balanced_accuracy(right[draw], truth[draw], len(sources)),
         len(truth),
@@ -130,10 +131,12 @@ def halve_patients(studies: Sequence[Study], seed: int) -> Mask:
     """(N,) true for every other patient of each source, in a drawn order."""
     generator = np.random.default_rng(seed)
     chosen: set[str] = set()
+    everyone = patients_of(studies)
     for source in sorted({study.source for study in studies}):
-        patients = sorted({study.patient_id for study in studies if study.source == source})
+        here = zip(studies, everyone, strict=True)
+        patients = sorted({patient for study, patient in here if study.source == source})
         chosen.update(generator.permutation(patients)[::2])
-    return np.array([study.patient_id in chosen for study in studies], bool)
+    return np.array([patient in chosen for patient in everyone], bool)
 
 
 def describe_greys(pixels: Pixels) -> NDArray[np.float64]:

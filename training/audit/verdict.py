@@ -19,6 +19,7 @@ from training.audit.scores import Seen, log_odds
 from training.audit.shortcuts import judge_baseline, judge_strata
 from training.data.dataset import Dataset
 from training.data.lots import few_of_each
+from training.data.patients import patients_of
 from training.data.studies import Split, Study, select
 from training.lungs.fields import LungField
 from training.measures.operating import count_images
@@ -158,11 +159,11 @@ def judge(
     kept = with_lungs(exhibits.fields)
     inside = [studies[index] for index in kept]
     fields = [exhibits.fields[index] for index in kept]
-    everyone = patient_draws([study.patient_id for study in studies], draws, SEED)
+    everyone = patient_draws(patients_of(studies), draws, SEED)
     seen = {name: one.probabilities_nf for name, one in exhibits.masked.items()}
     seen[WHOLE] = whole.probabilities_nf[kept]
     covered = {name: one.probabilities_nf for name, one in exhibits.covered.items()}
-    few = patient_draws([study.patient_id for study in inside], draws, SEED) if inside else ()
+    few = patient_draws(patients_of(inside), draws, SEED) if inside else ()
     told_by: dict[str, Numbers] = {
         FEATURES: whole.features_nd,
         SCORES: log_odds(whole.probabilities_nf),

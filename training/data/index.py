@@ -14,6 +14,7 @@ from pathlib import Path
 
 from service.core.findings import FINDINGS, Finding
 from training.data.manifest import MANIFEST, read_manifest
+from training.data.patients import patients_of
 from training.data.splits import check_splits, without_leaks
 from training.data.studies import NoStudies, Split, Study
 from training.data.tags import read_told
@@ -47,7 +48,7 @@ class Survey:
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines for whoever runs an act on them."""
-        return (*self._note_left_out(), *self._note_unproved())
+        return (*self._note_left_out(), *self._note_unproved(), *self._note_copies())
 
     def _note_left_out(self) -> tuple[str, ...]:
         reasons = Counter(study.refusal for study in self.left_out)
@@ -62,6 +63,12 @@ class Survey:
             return ()
         told = "neither file name, tag nor manifest tells the patient"
         return (f"unproved: of {unproved} of {len(self.studies)} studies {told}",)
+
+    def _note_copies(self) -> tuple[str, ...]:
+        named, real = len({s.patient_id for s in self.studies}), len(set(patients_of(self.studies)))
+        if named == real:
+            return ()
+        return (f"copies: equal bytes make {real} patients of {named}; a copy proves nothing anew",)
 
 
 def index_studies(folder: Path, *, drop_leaks: bool = False) -> tuple[Study, ...]:

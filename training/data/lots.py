@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.core.findings import FINDINGS, Finding
+from training.data.patients import patients_of
 from training.data.studies import Study
 
 
@@ -30,10 +31,11 @@ def one_per_patient(studies: Sequence[Study], finding: Finding | None = None) ->
     """Index of one image of each patient, of those with the finding where one is named.
 
     The pick must not depend on the score: the lowest of each patient would shift the threshold.
+    Patients who share a file of equal bytes are one.
     """
     picked: dict[str, tuple[bytes, int]] = {}
-    for index, study in enumerate(studies):
+    for index, (study, patient) in enumerate(zip(studies, patients_of(studies), strict=True)):
         if finding is None or study.finding is finding:
             lot = lot_of(study), index
-            picked[study.patient_id] = min(lot, picked.get(study.patient_id, lot))
+            picked[patient] = min(lot, picked.get(patient, lot))
     return np.array(sorted(index for _, index in picked.values()), np.intp)

@@ -97,11 +97,19 @@ def is_split(digest: str, studies: Sequence[Study]) -> bool:
 
 
 def _check_labels(studies: Iterable[Study]) -> None:
-    finding_of: dict[str, str] = {}
+    first_of: dict[str, Study] = {}
     for study in studies:
-        known = finding_of.setdefault(study.file, study.finding)
-        if known != study.finding:
-            raise SplitLeak(f"{study.file} is labelled {known} and {study.finding}")
+        for key in (study.file, study.sha256 or study.file):
+            known = first_of.setdefault(key, study)
+            if known.finding != study.finding:
+                raise SplitLeak(_say_two_labels(known, study))
+
+
+def _say_two_labels(first: Study, second: Study) -> str:
+    if first.file == second.file:
+        return f"{first.file} is labelled {first.finding} and {second.finding}"
+    labels = f"labelled {first.finding} and {second.finding}"
+    return f"{first.file} and {second.file} are the same bytes, {labels}"
 
 
 def _identities(study: Study) -> tuple[str, ...]:

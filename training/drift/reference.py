@@ -26,6 +26,7 @@ from service.core.drift_reference import (
 from service.core.drift_scalars import Levels, Scalar, as_vector, measure_scores
 from service.core.inference import Scores
 from training.data.dataset import targets_of
+from training.data.patients import patients_of
 from training.data.studies import Split, Study
 from training.drift.signatures import (
     CHUNK_IMAGES,
@@ -202,7 +203,8 @@ def draw_studies(
 
 def _number_patients(studies: Sequence[Study]) -> NDArray[np.int32]:
     """(N,) the same number for the images of one patient."""
-    names = [f"{study.source}\t{study.patient_id}" for study in studies]
+    named = zip(studies, patients_of(studies), strict=True)
+    names = [f"{study.source}\t{patient}" for study, patient in named]
     return np.unique(names, return_inverse=True)[1].astype(np.int32)
 
 

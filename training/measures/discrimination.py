@@ -12,7 +12,7 @@ import numpy as np
 from service.core.artifact import MetricInterval, OperatingPoint, Purpose
 from service.core.findings import ABNORMAL, FINDINGS, Finding
 from training.data.studies import Study
-from training.measures.operating import is_finding, is_source, rates_at
+from training.measures.operating import count_patients, is_finding, is_source, rates_at
 from training.measures.results import Discrimination, MacroAuc, Stratum
 from training.measures.statistics import Indices, Mask, Numbers, auc, bootstrap, delong, newcombe
 
@@ -87,11 +87,11 @@ def discriminate(question: Question, opponents: Opponents) -> Discrimination:
         kept = draw[images[draw]]
         return auc(network[kept], positive[kept]) - auc(baseline[kept], positive[kept])
 
-    patients = {opponents.studies[index].patient_id for index in np.flatnonzero(images)}
+    inside = [opponents.studies[index] for index in np.flatnonzero(images)]
     return Discrimination(
         positives=int((positive & images).sum()),
         negatives=int((~positive & images).sum()),
-        patients=len(patients),
+        patients=count_patients(inside),
         network=_resampled_auc(question, network, opponents.draws),
         delong=delong(network[images], positive[images]),
         baseline=_resampled_auc(question, baseline, opponents.draws),

@@ -10,6 +10,7 @@ import numpy as np
 
 from service.core.artifact import MetricInterval, OperatingPoint
 from service.core.findings import FINDINGS, Finding
+from training.data.patients import patients_of
 from training.data.studies import Study
 from training.measures.results import Counts, PointRates, PredictiveValues, Rates
 from training.measures.statistics import Mask, Numbers, predictive_values, wilson
@@ -28,7 +29,7 @@ def count_images(studies: Sequence[Study]) -> Counts:
 
 def count_patients(studies: Sequence[Study]) -> int:
     """Different patients among the studies."""
-    return len({study.patient_id for study in studies})
+    return len(set(patients_of(studies)))
 
 
 def is_finding(studies: Sequence[Study], finding: Finding) -> Mask:
