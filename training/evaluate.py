@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from service.core.artifact import MetricInterval, OperatingPoint
 from service.core.findings import ABNORMAL, FINDINGS
 from service.core.inference import Scores
+from service.core.precision import Precision
 from service.core.triage import Priority, triage
 from training.data.patients import patients_of
 from training.measures.bars import measure_bars
@@ -87,6 +88,7 @@ CAVEATS = (
         "to review and refuses some; ood.json counts them."
     ),
 )
+NO_BF16 = "bf16 was not measured, as this CPU has none: a version of this run is served in fp32."
 SOURCE_CAVEATS = {
     "kermany": "Kermany holds children aged 1 to 5 only: it is most of the pneumonia evidence, "
     "and none of it is about adults.",
@@ -154,7 +156,7 @@ def evaluate(
         calibration_error=error,
         calibration=calibrate_findings(probabilities_nf, scores),
         strata=stratify(opponents, points),
-        caveats=caveats(scores, tuning),
+        caveats=caveats(scores, tuning, engines),
         source_strata=stratify_sources(opponents, points),
         evidence=gather_evidence(opponents, scores.targets, tuning, discrimination, error),
         comparison=compare_with(previous, opponents, scores.targets, tuning),
@@ -259,8 +261,8 @@ def calibrate_findings(
     return found
 
 
-def caveats(scores: SplitScores, tuning: Tuning) -> tuple[str, ...]:
-    """General ones, and those of the sources at hand."""
+def caveats(scores: SplitScores, tuning: Tuning, engines: Collection[str]) -> tuple[str, ...]:
+    """General ones, and those of the sources and engines at hand."""
     sources = {study.source for study in scores.studies}
     special = tuple(text for source, text in SOURCE_CAVEATS.items() if source in sources)
     ages = [study.age_years for study in scores.studies if study.age_years is not None]
@@ -268,7 +270,8 @@ def caveats(scores: SplitScores, tuning: Tuning) -> tuple[str, ...]:
     known = f"{minors} of the {len(ages)} images whose patient's age is known are of minors."
     first = ONE_SOURCE if len(sources) == 1 else SEVERAL_SOURCES
     external = say_external(sources, {*tuning.training_images, *tuning.images})
-    return (first, external, *CAVEATS, *special, *((known,) if minors else ()))
+    unmeasured = () if f"openvino {Precision.BF16}" in engines else (NO_BF16,)
+    return (first, external, *CAVEATS, *special, *((known,) if minors else ()), *unmeasured)
 
 
 def say_external(measured: Collection[str], known: Collection[str]) -> str:

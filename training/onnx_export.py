@@ -18,12 +18,10 @@ from torch import nn
 from service.core.inference import Forward, Outputs
 from service.core.precision import Precision
 from service.core.radiograph import Pixels
+from service.engine.compiled import CAPABILITIES
 
 OPSET = 17
 INPUT, OUTPUTS = "pixels", ("logits", "maps", "features")
-PRECISIONS = tuple(precision.value for precision in reversed(Precision))
-"""In which OpenVINO may serve; a CPU without bf16 computes f32 instead."""
-
 LARGEST_LOGIT_DIFFERENCE = 1e-3
 
 
@@ -85,6 +83,15 @@ def _as_fp16(tensor: onnx.TensorProto) -> Any:
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float16)
     return narrow if np.array_equal(narrow.astype(np.float32), wide) else None
+
+
+def precisions_here() -> tuple[str, ...]:
+    """Of those in which OpenVINO may serve, what this CPU computes; fp32 first.
+
+    Asked for another, OpenVINO computes fp32 in silence: the release would bear what was not seen.
+    """
+    can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(ours.value for ours in reversed(Precision) if CAPABILITIES[ours] in can)
 
 
 def openvino_forward(onnx_body: bytes, precision: str) -> Forward:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openvino import Core
 from PIL import Image
 
 from service.core.artifact import Purpose, load_artifact, load_current
 from service.core.findings import FINDINGS, Finding
 from service.core.golden import read_golden
+from service.core.precision import Precision
 from service.core.self_test import self_test
 from tests.training.chains import DRAWS, NOTE, Chain, copy_run, run_chain
 from tests.training.study_folders import CERTIFIABLE, FEW, tiny_config, write_class_folders
@@ -16,7 +18,7 @@ from training.acts.steps import run_evaluate
 from training.checkpoint import WEIGHTS
 from training.data.studies import Split
 from training.measures.results import EVALUATION, RunIncomplete
-from training.onnx_export import openvino_forward
+from training.onnx_export import openvino_forward, precisions_here
 from training.scoring import load_run, torch_forward
 
 FIGURES = {"confusion.png", "reliability.png", "roc.png", "roc_sources.png", "scores.png"}
@@ -42,13 +44,13 @@ def test_golden_scores_are_repeated_by_torch_and_by_openvino(chain: Chain) -> No
     artifact = load_artifact(chain.version.folder)
     onnx_body = artifact.files["model.onnx"]
     engines = [torch_forward(load_run(chain.place.run).network)]
-    engines += [openvino_forward(onnx_body, precision) for precision in ("f32", "bf16")]
+    engines += [openvino_forward(onnx_body, precision) for precision in precisions_here()]
 
     differences = [self_test(artifact, forward) for forward in engines]
 
     assert differences[0] < 1e-5
     assert differences[1] < 1e-4
-    assert differences[2] <= artifact.manifest.tolerance.probability
+    assert max(differences) <= artifact.manifest.tolerance.probability
 
 
 def test_tolerance_is_within_its_bounds(chain: Chain) -> None:
@@ -104,10 +106,25 @@ def test_every_image_is_counted_once(chain: Chain) -> None:
 def test_engines_that_serve_agree_with_the_reference(chain: Chain) -> None:
     engines = chain.evaluation.engines
 
-    assert set(engines) == {"openvino f32", "openvino bf16"}
+    assert set(engines) == {f"openvino {precision}" for precision in precisions_here()}
     assert engines["openvino f32"].largest_difference < 1e-4
     assert engines["openvino f32"].other_priority == 0
-    assert engines["openvino bf16"].largest_difference < 0.05
+    assert all(engine.largest_difference < 0.05 for engine in engines.values())
+
+
+def test_release_bears_no_format_that_its_cpu_did_not_compute(chain: Chain) -> None:
+    computed = set()
+    for precision in Precision:
+        options = {"INFERENCE_PRECISION_HINT": precision.value}
+        model = Core().read_model(chain.artifact.files["model.onnx"], b"")
+        done_in = Core().compile_model(model, "CPU", options)
+        element = done_in.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        computed.add(Precision(element))
+
+    assert set(precisions_here()) == computed
+    assert set(chain.artifact.manifest.tolerance.precisions) <= computed
+    is_told = any("bf16 was not measured" in text for text in chain.evaluation.caveats)
+    assert is_told == (Precision.BF16 not in computed)
 
 
 def test_strata_name_age_sex_and_view(chain: Chain) -> None:

@@ -13,6 +13,7 @@ from tests.training.study_folders import quiet, tiny_config, write_manifest_fold
 from training.acts.ood import run_ood
 from training.acts.steps import Workplace, run_fit
 from training.measures.results import load_record
+from training.onnx_export import precisions_here
 from training.ood.features import depth_channels
 from training.ood.measure import OOD_EVALUATION, OodEvaluation
 from training.ood.strangers import Group
@@ -103,7 +104,7 @@ def test_false_alarms_are_counted_in_every_split(done: Done) -> None:
 def test_engines_agree_within_the_tolerance_on_the_golden_uploads(done: Done) -> None:
     engines, point = done.evaluation.engines, done.evaluation.point
 
-    assert set(engines) == {"torch f32", "openvino f32", "openvino bf16"}
+    assert set(engines) == {"torch f32", *(f"openvino {name}" for name in precisions_here())}
     assert engines["torch f32"].largest_difference < 1e-3
     assert engines["openvino f32"].largest_difference < 0.01
     assert point.distance_tolerance >= 0.25

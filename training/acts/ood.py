@@ -23,7 +23,7 @@ from training.data.dataset import read_study
 from training.data.splits import split_digest, trained_on
 from training.data.studies import Split, Study, select
 from training.measures.results import dump_record
-from training.onnx_export import PRECISIONS, export_onnx, openvino_forward
+from training.onnx_export import export_onnx, openvino_forward, precisions_here
 from training.ood.absence import NO_DETECTOR, NoDetector
 from training.ood.features import Change, FeatureReader, FeatureSet, depth_channels
 from training.ood.fitting import DetectorRefused, check_counts, choose_point, fit_detector
@@ -118,9 +118,9 @@ def _note_absence(place: Workplace, run: Run, digest: str, reason: str) -> None:
 
 
 def _open_readers(run: Run) -> dict[str, FeatureReader]:
-    """The reference and each precision that may serve."""
+    """The reference and each precision that may serve and that this CPU computes."""
     body = export_onnx(copy.deepcopy(run.network), run.config.preprocess.side_px)
-    forwards = {f"openvino {name}": openvino_forward(body, name) for name in PRECISIONS}
+    forwards = {f"openvino {name}": openvino_forward(body, name) for name in precisions_here()}
     forwards["torch f32"] = torch_forward(run.network)
     return {name: FeatureReader(forward, run.recipe()) for name, forward in forwards.items()}
 

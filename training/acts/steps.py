@@ -34,7 +34,7 @@ from training.measures.results import (
 )
 from training.measures.statistics import Numbers
 from training.measures.warnings import tuning_warnings
-from training.onnx_export import PRECISIONS, export_onnx, openvino_forward
+from training.onnx_export import export_onnx, openvino_forward, precisions_here
 from training.previous import score_previous
 from training.report.plots import draw_figures
 from training.report.terminal import evaluation_tables, tuning_tables
@@ -197,10 +197,10 @@ def _score_previous(
 
 
 def _score_on_engines(place: Workplace, run: Run, dataset: Dataset) -> dict[str, SplitScores]:
-    """The same images by the exported network, in each precision that serves."""
+    """The same images by the exported network, in each precision that may serve and is here."""
     onnx_body = export_onnx(copy.deepcopy(run.network), run.config.preprocess.side_px)
     scored = {}
-    for precision in PRECISIONS:
+    for precision in precisions_here():
         name = f"openvino {precision}"
         forward = openvino_forward(onnx_body, precision)
         scored[name] = _score(place, run, dataset, forward, name)
