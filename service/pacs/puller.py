@@ -22,6 +22,7 @@ from service.metrics import Ending
 from service.pacs.backoff import backoff_seconds
 from service.pacs.desk import Desk
 from service.pacs.failures import FORBIDDEN, INTERNAL, Blame, PullFailure, failure_of
+from service.pacs.giving import Giving
 from service.pacs.off_loop import OffLoop
 from service.pacs.options import PacsOptions
 from service.pacs.orthanc import Orthanc
@@ -76,6 +77,7 @@ class Puller:
         self._hears_pacs = hears_pacs
         self._clock = clock
         self._random = random
+        self._giving = Giving()
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
         self._taken: set[str] = set()
@@ -160,6 +162,7 @@ class Puller:
             body = await self._orthanc.pull(
                 item.instance, max_bytes=self._desk.limits.max_body_bytes, reserve=place.reserve
             )
+            self._giving.gave()
             if item.digest and await asyncio.to_thread(digest_of, body) == item.digest:
                 return item.digest
             now = loop.time()
@@ -189,6 +192,7 @@ class Puller:
         return None if logged is None else logged.entry
 
     async def _settle(self, item: Item, state: State, digest: str | None = None) -> None:
+        self._giving.forget(item.instance)
         is_over = await self._off_loop.run(lambda: self._queue.settle(item, state, digest=digest))
         if is_over:
             self._metrics.count_settled(state.value, self._clock() - item.noticed)
@@ -197,7 +201,7 @@ class Puller:
         tries = item.tries + 1
         is_last = tries >= self._options.max_tries
         self._metrics.count_failure(failure.code)
-        blame = await self._blame_after_all(failure.blame, is_last=is_last)
+        blame = await self._blame_after_all(item, failure, is_last=is_last)
         if blame is Blame.GONE:
             await self._settle(item, State.GONE)
         elif blame is Blame.TRY and not is_last:
@@ -213,15 +217,26 @@ class Puller:
                 await self._off_loop.run(self._queue.let_others_pass, item)
             self._pause()
 
-    async def _blame_after_all(self, blame: Blame, *, is_last: bool) -> Blame:
-        """No try is held against an instance while the PACS is away, or the service is broken."""
+    async def _blame_after_all(self, item: Item, failure: PullFailure, *, is_last: bool) -> Blame:
+        """No try is held against an instance while the PACS is away, or the service is broken.
+
+        Nor is the last one while the PACS may be forbidding every instance.
+        """
+        blame = failure.blame
         if blame is Blame.EITHER and await self._desk.is_broken(for_sure=is_last):
             return Blame.SERVICE
-        if blame in (Blame.TRY, Blame.EITHER):
-            return Blame.TRY if self._hears_pacs() else Blame.PACS
-        return blame
+        if blame not in (Blame.TRY, Blame.EITHER):
+            return blame
+        if not self._hears_pacs():
+            return Blame.PACS
+        if failure.code == FORBIDDEN and not self._giving.forbids_one(
+            item.instance, is_last=is_last
+        ):
+            return Blame.PACS
+        return Blame.TRY
 
     async def _bury(self, item: Item, code: str, ending: Ending | None) -> None:
+        self._giving.forget(item.instance)
         await self._off_loop.run(self._queue.give_up, item, code)
         self._metrics.count_settled(State.DEAD.value, self._clock() - item.noticed)
         if ending is not None:
