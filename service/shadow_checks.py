@@ -1,14 +1,15 @@
 """What `cxr-triage shadow verify` checks besides the chains: noted heads, and the pages' index."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Table
 
-from service.record import Head, Reader, VerifyReport, open_reader
+from service.record import Head, Pseudonymiser, Reader, VerifyReport, open_reader
 from service.record.case_index import CaseIndex, open_case_index
+from service.record.gaps import Gap
 from service.record.index_check import first_forged_case
 from service.record.tables import evidence_log, shadow_log
 
@@ -37,6 +38,24 @@ def noted_head(told: str) -> tuple[Table, Head]:
         raise ValueError(f"{told!r}; expected a line that `shadow verify` printed")
     table = evidence_log if found["evidence"] else shadow_log
     return table, Head(int(found["sequence"]), found["digest"])
+
+
+def describe_gap(
+    table: Table, gap: Gap, signer: Pseudonymiser | None, noted: Iterable[Head]
+) -> list[str]:
+    """What was purged, who vouches for it, and which noted heads nothing is left to check by."""
+    vouched = "not checked without the site key"
+    if signer is not None:
+        vouched = "signed" if gap.is_signed_by(signer) else "not signed with the site key"
+    of_evidence, row = (" of evidence", "evidence row") if table is evidence_log else ("", "row")
+    return [
+        f"rows 1 to {gap.last}{of_evidence} were purged ({vouched})",
+        *(
+            f"{row} {head.sequence} was purged: its noted head cannot be checked any more"
+            for head in noted
+            if 0 < head.sequence < gap.last
+        ),
+    ]
 
 
 def describe_breaks(reports: list[VerifyReport]) -> list[str]:

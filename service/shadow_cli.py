@@ -45,6 +45,7 @@ from service.review.desk import ReviewDesk
 from service.shadow_checks import (
     check_index,
     describe_breaks,
+    describe_gap,
     head_line,
     noted_head,
     opened_index,
@@ -88,16 +89,14 @@ def verify(
     noted = _noted(head or [])
     with closing(open_reader(context.obj.url)) as reader:
         reports = {
-            table: reader.verify(noted.get(table), table=table, signer=signer) for table in CHAINED
+            table: reader.verify(*noted[table], table=table, signer=signer) for table in CHAINED
         }
         for table, report in reports.items():
             typer.echo(head_line(table, report.head))
             with reader.reading() as connection:
                 gap = find_gap(connection, table)
-            if gap is not None:
-                vouched = "not checked without the site key" if signer is None else "signed"
-                name = "" if table is CHAINED[0] else " of evidence"
-                typer.echo(f"rows 1 to {gap.last}{name} were purged ({vouched})")
+            for line in () if gap is None else describe_gap(table, gap, signer, noted[table]):
+                typer.echo(line)
     faults = describe_breaks(list(reports.values()))
     forged = check_index(log.url) if has_index and not faults else None
     for fault in (*faults, *filter(None, [forged])):
@@ -277,11 +276,14 @@ def _signer(log: LogAddress) -> Pseudonymiser:
     return load_signer(log.url, log.key)
 
 
-def _noted(lines: list[str]) -> dict[Table, Head]:
+def _noted(lines: list[str]) -> dict[Table, list[Head]]:
+    noted: dict[Table, list[Head]] = {table: [] for table in CHAINED}
     try:
-        return dict(map(noted_head, lines))
+        for table, head in map(noted_head, lines):
+            noted[table].append(head)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    return noted
 
 
 def _pair(text: str) -> tuple[Finding, float]:

@@ -102,7 +102,8 @@ def verify_log(url: str, key: Path | None, heads: dict[str, Head] | None = None)
 
 def _verified(reader: Reader, index: int, signer: Pseudonymiser | None, noted: Head | None) -> Head:
     table = CHAINED[index]
-    report = reader.verify(noted, table=table, signer=signer)
+    anchors = () if noted is None else (noted,)
+    report = reader.verify(*anchors, table=table, signer=signer)
     if report.broken is not None:
         raise BackupRefused(
             f"row {report.broken.sequence} of the {table.name}: {report.broken.fault}"

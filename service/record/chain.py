@@ -4,7 +4,7 @@
 `sequence` and `previous_digest` among them. Rows are numbered 1, 2, 3 ... without a gap.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -89,8 +89,7 @@ def row_digest(row: Mapping[str, Any]) -> str:
 
 def verify(
     connection: Connection,
-    anchor: Head | None = None,
-    *,
+    *anchors: Head,
     table: Table = shadow_log,
     after: Head = GENESIS,
 ) -> VerifyReport:
@@ -100,20 +99,23 @@ def verify(
     ----------
     after
         The last row that was purged; the first one left follows it.
-    anchor
-        A head noted earlier. Without one, rows removed from the end cannot be noticed, nor a
-        chain rewritten from some row to its end.
+    anchors
+        Heads noted earlier. Without one, rows removed from the end cannot be noticed, nor a
+        chain rewritten from some row to its end. Nothing can be said of one before `after`.
     """
     head = after
+    noted = _by_sequence(anchors)
+    if not _is_as_noted(after, noted):
+        return VerifyReport(GENESIS, Break(after.sequence, Fault.ANCHOR_DIFFERS))
     try:
         for row in _stream(connection, table):
-            fault = _fault(row, head, anchor)
+            fault = _fault(row, head, noted)
             if fault is not None:
                 return VerifyReport(head, Break(head.sequence + 1, fault))
             head = Head(row["sequence"], row["row_digest"])
     except DBAPIError:
         return VerifyReport(head, Break(head.sequence + 1, Fault.UNREADABLE))
-    if anchor is not None and head.sequence < anchor.sequence:
+    if head.sequence < max(noted, default=0):
         return VerifyReport(head, Break(head.sequence + 1, Fault.TAIL_MISSING))
     return VerifyReport(head, None)
 
@@ -124,15 +126,27 @@ def _stream(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
         yield row._asdict()
 
 
-def _fault(row: Mapping[str, Any], head: Head, anchor: Head | None) -> Fault | None:
+def _by_sequence(anchors: Iterable[Head]) -> dict[int, set[str]]:
+    noted: dict[int, set[str]] = {}
+    for anchor in anchors:
+        noted.setdefault(anchor.sequence, set()).add(anchor.digest)
+    return noted
+
+
+def _is_as_noted(head: Head, noted: Mapping[int, set[str]]) -> bool:
+    """Whether all that was noted of this row, if anything was, is its digest."""
+    return noted.get(head.sequence, {head.digest}) == {head.digest}
+
+
+def _fault(row: Mapping[str, Any], head: Head, noted: Mapping[int, set[str]]) -> Fault | None:
     if row["sequence"] != head.sequence + 1:
         return Fault.ROW_MISSING
     if not _is_text(row) or row_digest(row) != row["row_digest"]:
         return Fault.ROW_EDITED
     if row["previous_digest"] != head.digest:
         return Fault.LINK_BROKEN
-    if anchor is not None and row["sequence"] == anchor.sequence:
-        return None if row["row_digest"] == anchor.digest else Fault.ANCHOR_DIFFERS
+    if not _is_as_noted(Head(row["sequence"], row["row_digest"]), noted):
+        return Fault.ANCHOR_DIFFERS
     return None
 
 

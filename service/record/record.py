@@ -72,25 +72,25 @@ class Reader:
 
     def verify(
         self,
-        anchor: Head | None = None,
-        *,
+        *anchors: Head,
         table: Table = shadow_log,
         signer: Pseudonymiser | None = None,
     ) -> VerifyReport:
-        """Walk the whole chain of a table, against `anchor` or else the one beside the database.
+        """Walk the whole chain of a table, against `anchors` and the one beside the database.
 
         Parameters
         ----------
         signer
             Holds the site key, which must have signed a purge; None believes the chained row.
         """
-        noted = anchor or self._read_anchor(table)
+        beside = self._read_anchor(table)
+        noted = anchors if beside is None else (*anchors, beside)
         with self._reading() as connection:
             gap = find_gap(connection, table)
             if gap is not None and signer is not None and not gap.is_signed_by(signer):
                 return VerifyReport(GENESIS, Break(1, Fault.GAP_UNSIGNED))
             after = GENESIS if gap is None else gap.head
-            return verify(connection, noted, table=table, after=after)
+            return verify(connection, *noted, table=table, after=after)
 
     def check_anchor(self) -> None:
         """Refuse a log that lost rows from its end: writing on would hide it.
@@ -169,9 +169,9 @@ class Record:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self.recorder.can_write)
 
-    def verify(self, anchor: Head | None = None) -> VerifyReport:
+    def verify(self, *anchors: Head) -> VerifyReport:
         """Walk the whole chain; blocks the calling thread."""
-        return self.reader.verify(anchor)
+        return self.reader.verify(*anchors)
 
     async def close(self) -> None:
         """Write all that waits, then close; may be called again.

@@ -12,12 +12,13 @@ from sqlalchemy.exc import DatabaseError
 from service.record import Evidence, Kind, Pseudonymiser, Pseudonyms, open_reader, open_record
 from service.record.case_index import CaseIndex, open_case_index
 from service.record.case_tables import cases
-from service.record.chain import Break, Fault, VerifyReport
+from service.record.chain import Break, Fault, Head, VerifyReport
 from service.record.database import open_engine
 from service.record.gaps import FLOOR_DAYS, Gap, RetentionTooShort, find_gap, purge
 from service.record.index_check import first_forged_case
 from service.record.record import anchors_beside
 from service.record.tables import evidence_log, shadow_log
+from service.shadow_checks import describe_gap
 from tests.support.record_entries import evaluated
 from tests.support.record_log import tamper
 
@@ -145,6 +146,39 @@ async def test_a_gap_that_the_site_key_did_not_sign_is_named(url: str) -> None:
     shadow, _ = _verify(url, Pseudonymiser(b"x" * 32))
 
     assert shadow.broken == Break(1, Fault.GAP_UNSIGNED)
+
+
+async def test_the_last_purged_row_is_held_to_a_head_that_was_noted_of_it(url: str) -> None:
+    _purge(url)
+    gone = _gap(url).head
+    reader = open_reader(url)
+    true, forged = (
+        reader.verify(head, signer=SIGNER) for head in (gone, Head(3, f"sha256:{'a' * 64}"))
+    )
+    reader.close()
+
+    assert true.is_whole
+    assert forged.broken == Break(3, Fault.ANCHOR_DIFFERS)
+
+
+@pytest.mark.parametrize(
+    ("signer", "vouched"),
+    [
+        (SIGNER, "signed"),
+        (Pseudonymiser(b"x" * 32), "not signed with the site key"),
+        (None, "not checked without the site key"),
+    ],
+)
+async def test_a_gap_is_told_with_who_vouches_and_what_cannot_be_checked(
+    url: str, signer: Pseudonymiser | None, vouched: str
+) -> None:
+    _purge(url)
+    noted = [Head(sequence, f"sha256:{'a' * 64}") for sequence in (0, 2, 3, 4)]
+
+    assert describe_gap(shadow_log, _gap(url), signer, noted) == [
+        f"rows 1 to 3 were purged ({vouched})",
+        "row 2 was purged: its noted head cannot be checked any more",
+    ]
 
 
 async def test_rows_deleted_beyond_the_signed_gap_are_missed(url: str) -> None:

@@ -99,6 +99,17 @@ async def test_a_deleted_end_is_named_against_a_noted_head(url: str, table: Tabl
 
 
 @tables
+async def test_each_of_several_noted_heads_is_checked(url: str, table: Table) -> None:
+    with _forging(url, table) as connection:
+        early, newest = _head(connection, table, 2), read_head(connection, table)
+        other = Head(2, f"sha256:{'a' * 64}")
+
+        assert verify(connection, early, newest, table=table).is_whole
+        for noted in ((other, newest), (newest, other), (early, other), (other, early)):
+            assert verify(connection, *noted, table=table).broken == Break(2, Fault.ANCHOR_DIFFERS)
+
+
+@tables
 async def test_two_rows_in_each_others_place_are_named(url: str, table: Table) -> None:
     with _forging(url, table) as connection:
         for before, after in ((2, 99), (5, 2), (99, 5)):

@@ -61,6 +61,28 @@ def test_a_head_that_was_noted_is_checked(log: str) -> None:
     assert "anchor_differs" in why
 
 
+def test_an_early_head_does_not_stand_for_the_one_beside_the_database(log: str) -> None:
+    early = read_log(log, "SELECT row_digest FROM shadow_log WHERE sequence = 100")[0][0]
+    tamper(log, "DROP TRIGGER shadow_log_no_delete", "DELETE FROM shadow_log WHERE sequence > 200")
+
+    code, told = _run("shadow", "verify", "--head", f"100 rows hold, up to {early}")
+
+    assert (code, "row 201: tail_missing" in told) == (1, True)
+
+
+def test_of_two_noted_heads_of_one_table_the_false_one_is_found(log: str) -> None:
+    _, told = _run("shadow", "verify")
+    true = told.splitlines()[0]
+    forged = f"100 rows hold, up to sha256:{'a' * 64}"
+
+    codes = [
+        _run("shadow", "verify", "--head", first, "--head", second)[0]
+        for first, second in ((true, true), (true, forged), (forged, true))
+    ]
+
+    assert codes == [0, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("forgery", "named"),
     [
