@@ -81,7 +81,7 @@ def apply_modality(values: NDArray[np.int64], tags: Tags) -> Levels:
         A Modality LUT or rescale that is there and cannot be read: skipping it could turn black
         into white.
     """
-    lut = next(iter(tags.items("ModalityLUTSequence")), None)
+    lut = tags.first_item("ModalityLUTSequence")
     if lut is not None:
         return _look_up(values.astype(np.float64), lut)[0]
     slope, intercept = tags.number("RescaleSlope"), tags.number("RescaleIntercept")
@@ -108,7 +108,7 @@ def apply_voi(levels: Levels, tags: Tags, histogram: Histogram) -> Brightness:
     DamagedFile
         A VOI LUT that is there and cannot be read.
     """
-    lut = next(iter(tags.items("VOILUTSequence")), None)
+    lut = tags.first_item("VOILUTSequence")
     if tags.is_unreadable("VOILUTSequence"):
         raise DamagedFile("VOILUTSequence is there and cannot be read")
     if lut is not None:

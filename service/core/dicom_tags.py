@@ -19,7 +19,7 @@ from service.core.errors import DamagedFile
 from service.core.radiograph import Caution
 
 MAX_VALUE_BYTES = 512 * 1024
-"""Largest value that is parsed; the largest legitimate one is a few LUTs of 65536 x 16 bit."""
+"""Largest value that is parsed; the largest legitimate one is a LUT of 65536 x 16 bit."""
 
 LARGEST_INTEGER = 2**32
 """More than any integer of DICOM but SV and UV, which a radiograph has none of."""
@@ -104,6 +104,14 @@ class Tags:
             for dataset in datasets
         )
 
+    def first_item(self, keyword: str) -> "Tags | None":
+        """First item of such a sequence; the others are not parsed where they are long."""
+        raw: object = self._dataset.get_item(Tag(keyword))
+        if isinstance(raw, RawDataElement) and len(raw.value or b"") > MAX_VALUE_BYTES:
+            octets = _cut_behind_first_item(raw.value or b"", little_endian=self.little_endian)
+            self._dataset[raw.tag] = raw._replace(value=octets, length=len(octets))
+        return next(iter(self.items(keyword)), None)
+
     def is_unreadable(self, keyword: str) -> bool:
         """Tell an unreadable value from an absent one, where the difference moves a score."""
         return keyword in self._unreadable
@@ -161,6 +169,13 @@ def _select(body: bytes, layout: Layout) -> tuple[bytes, set[str]]:
         parts.append(body[start : container.start])
         start = container.end
     return b"".join((*parts, body[start : layout.header_end])), unreadable
+
+
+def _cut_behind_first_item(octets: bytes, *, little_endian: bool) -> bytes:
+    """A sequence without its other items, if the first one says how long it is."""
+    end = 8 + int.from_bytes(octets[4:8], "little" if little_endian else "big")
+    is_cut = octets.startswith(_item_tag(little_endian)) and end <= len(octets)
+    return octets[:end] if is_cut else octets
 
 
 def _item_tag(little_endian: bool) -> bytes:

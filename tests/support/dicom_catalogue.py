@@ -33,6 +33,7 @@ from tests.support.dicom_damage import (
 )
 from tests.support.frame_encoders import encode_frame
 from tests.support.phantoms import chest_levels
+from tests.support.radiographs import build_lut
 from tests.support.scope_catalogue import EXAM, GREY_RGB, LEVELS_8
 
 FULL = 4095
@@ -90,6 +91,12 @@ WINDOW: dict[str, Case] = {
     "VOI LUT of 8 bits": same(voi_lut=([n // 16 for n in range(4096)], 0, 8)),
     "VOI LUT of signed input": same(
         SIGNED.view(np.uint16), voi_lut=(RAMP, -2048, 12), signed=True, bits_stored=16
+    ),
+    "five VOI LUTs of 65536 entries": same(
+        tags={"VOILUTSequence": [build_lut((range(65536), 0, 16))] * 5}
+    ),
+    "five modality LUTs of 65536 entries": same(
+        tags={"ModalityLUTSequence": [build_lut((range(65536), 0, 16))] * 5}
     ),
     "VOI LUT before window": same(voi_lut=(RAMP, 0, 12), window=(9, 9)),
     "window": same(window=(2048, 4096)),
