@@ -12,7 +12,6 @@ References
 PNG specification (W3C, third edition), 5.3 and 5.4 chunks, 8.1 interlaced passes, 11.2 IHDR, IDAT.
 """
 
-import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -53,6 +52,8 @@ PLAIN_CHUNKS = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"sBIT", 
 CRITICAL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
 
 MOST_CHUNKS = 100_000
+"""More than the largest upload has where its pixels come by the kilobyte; each takes microseconds
+of the interpreter, and so of every other thread."""
 
 MOST_STORED_BYTES = 32_000_000
 """Of rows that are inflated at once: of more there would be too many copies."""
@@ -151,9 +152,11 @@ def check_header(body: bytes) -> None:
     UnsupportedPixelFormat
         Fewer than 8 bits a sample; a critical chunk that the standard does not know (PNG 5.4).
     DamagedFile
-        The header is not the first chunk.
+        The header is not the first chunk; or there are more chunks than any encoder writes.
     """
-    for kind, _, _ in itertools.islice(_chunks(body), MOST_CHUNKS):
+    for number, (kind, _, _) in enumerate(_chunks(body)):
+        if number >= MOST_CHUNKS:
+            raise DamagedFile(f"png with more than {MOST_CHUNKS} chunks")
         if kind.isalpha() and kind[:1].isupper() and kind not in CRITICAL_CHUNKS:
             raise UnsupportedPixelFormat("PNG with a critical chunk that is not of the standard")
         if kind == b"IEND":
@@ -163,6 +166,24 @@ def check_header(body: bytes) -> None:
     depth = body[24]
     if depth in (1, 2, 4):
         raise UnsupportedPixelFormat(f"PNG of {depth} bits a sample; expected 8 or 16")
+
+
+def check_sums(body: bytes) -> None:
+    """Refuse pixels that are not those that were sent: Pillow passes over the sums of IDAT.
+
+    Its other chunks it does check, and what inflates to another number of rows it may not notice.
+
+    Raises
+    ------
+    DamagedFile
+        A sum that does not match, or that is cut off.
+    """
+    for kind, start, end in _chunks(body):
+        if kind == b"IEND":
+            break
+        has_sum = end + 4 <= len(body)
+        if kind == b"IDAT" and not (has_sum and _is_whole(body, start - 4, end)):
+            raise DamagedFile("png data does not match its check sum")
 
 
 def _pixel_chunks(body: bytes) -> Iterator[bytes]:

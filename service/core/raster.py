@@ -20,7 +20,7 @@ from service.core.errors import (
 )
 from service.core.grey import FULL_8_BIT, check_size, grey_from_colour, widen
 from service.core.jpeg import LOSSLESS, check_process, ends_early
-from service.core.png import Levels, check_header, decode_plain, holds_all_rows
+from service.core.png import Levels, check_header, check_sums, decode_plain, holds_all_rows
 from service.core.png_layers import decode_wide_layers, has_wide_layers
 from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
 
@@ -67,6 +67,8 @@ def read_raster(
     check_size(image.height, image.width, max_pixels=max_pixels, min_side_px=min_side_px)
     if getattr(image, "n_frames", 1) > 1:
         raise NotEvaluated("MULTI_FRAME", "the picture has more than one frame; expected one")
+    if file_format is FileFormat.PNG:
+        check_sums(body)
     orientation = _load(image, file_format)
     if file_format is FileFormat.PNG and _may_lack_rows(image) and not holds_all_rows(body):
         raise DamagedFile("png data ends before the last row")
@@ -111,12 +113,15 @@ def _open(body: bytes, file_format: FileFormat) -> Image.Image:
 
 
 def _load(image: Image.Image, file_format: FileFormat) -> int:
-    """Decode to the end; returns the EXIF orientation."""
+    """Decode to the end; returns the EXIF orientation, upright where it cannot be read."""
     try:
         image.load()
-        orientation = image.getexif().get(EXIF_ORIENTATION, AS_STORED)
     except Exception as error:
         raise DamagedFile(f"{file_format} data does not decode to the end") from error
+    try:
+        orientation = image.getexif().get(EXIF_ORIENTATION, AS_STORED)
+    except Exception:  # noqa: BLE001 - Pillow's own for what is no EXIF; the pixels are sound
+        return AS_STORED
     return orientation if isinstance(orientation, int) else AS_STORED
 
 

@@ -205,3 +205,37 @@ def test_picture_with_a_black_last_row_is_whole() -> None:
     levels[-8:] = 0
 
     assert np.array_equal(read_radiograph(_png_with_rows(levels, 96)).grey, levels)
+
+
+def _chunk(kind: bytes, payload: bytes, *, damage: int = 0) -> bytes:
+    check = struct.pack(">I", zlib.crc32(kind + payload) ^ damage)
+    return struct.pack(">I", len(payload)) + kind + payload + check
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA", "P"])
+@pytest.mark.parametrize("cut", [0, 16])
+def test_png_whose_pixels_do_not_match_their_sum_is_damaged_and_not_scored(
+    mode: str, cut: int
+) -> None:
+    body = picture_bytes(PICTURE.convert(mode), "PNG")
+    in_sum = len(body) - 14
+
+    with pytest.raises(DamagedFile, match="sum"):
+        read_radiograph(body[:in_sum] + bytes([body[in_sum] ^ 1]) + body[in_sum + 1 : -cut or None])
+
+
+def test_png_of_more_chunks_than_any_encoder_writes_is_refused_before_each_is_looked_at() -> None:
+    body = png_bytes(LEVELS_8)
+
+    with pytest.raises(DamagedFile, match="more than 100000 chunks"):
+        read_radiograph(body[:33] + _chunk(b"abCd", b"") * 100_000 + body[33:])
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif", b"no exif at all"])
+def test_sound_png_whose_exif_cannot_be_read_is_read_as_it_is_stored(exif: bytes) -> None:
+    body = png_bytes(LEVELS_8)
+
+    read = read_radiograph(body[:33] + _chunk(b"eXIf", exif) + body[33:])
+
+    assert np.array_equal(read.grey, WIDE)
+    assert {caution.code for caution in read.cautions} == {"NO_METADATA"}
