@@ -9,17 +9,18 @@ import pytest
 import torch
 from rich.console import Console
 
-from service.core.findings import Finding
-from tests.training.study_folders import FEW, tiny_config, write_manifest_folder
+from service.core.findings import FINDINGS, Finding
+from tests.training.study_folders import FEW, NO_AUGMENT, tiny_config, write_manifest_folder
 from training.acts.search import run_search, search_table
 from training.acts.steps import Workplace
-from training.config import DataConfig, RunConfig
+from training.config import ConfigInvalid, DataConfig, RunConfig
 from training.data.dataset import load_dataset, subset
 from training.data.index import index_studies
 from training.data.sampling import source_priors
 from training.data.sources import shared_with
 from training.data.splits import trained_on, validated_on
 from training.data.studies import NoStudies, Split, Study, select
+from training.measures.results import RunIncomplete
 from training.search.recipes import FOLD, Fold, Search, left_out_sources, run_fold, summarise
 
 NORMAL, PNEUMONIA, TUBERCULOSIS = Finding.NORMAL, Finding.PNEUMONIA, Finding.TUBERCULOSIS
@@ -132,6 +133,42 @@ def test_search_is_resumed_and_never_reads_the_test_split(tmp_path: Path, data: 
 
     assert again == first
     assert {path: path.stat().st_mtime_ns for path in place.run.rglob(FOLD)} == stamps
+
+
+def test_two_recipes_of_one_name_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    place = Workplace(tmp_path / "nowhere", tmp_path / "search", Console(quiet=True))
+    other = tiny_config(augment=NO_AUGMENT)
+
+    with pytest.raises(ConfigInvalid, match="tiny"):
+        run_search(place, [tiny_config(), other], [1])
+
+
+def test_fold_of_other_data_is_not_read_back(tmp_path: Path) -> None:
+    few = {split: dict.fromkeys(FINDINGS, 10) for split in ("train", "val", "test")}
+    more = {**few, "train": dict.fromkeys(FINDINGS, 12)}
+    before = write_manifest_folder(tmp_path / "before", few)
+    after = write_manifest_folder(tmp_path / "after", more)
+    run_search(Workplace(before, tmp_path / "search", Console(quiet=True)), [tiny_config()], [1])
+
+    with pytest.raises(RunIncomplete, match="another split"):
+        run_search(Workplace(after, tmp_path / "search", Console(quiet=True)), [tiny_config()], [1])
+
+
+def test_source_that_a_candidate_does_without_stays_away(tmp_path: Path, data: Path) -> None:
+    config = tiny_config(data=DataConfig(leave_out=("west",)))
+    studies = select(index_studies(data), Split.TRAIN, Split.VAL)
+    pool = load_dataset(data, studies, config.preprocess)
+
+    with pytest.raises(NoStudies):
+        run_fold(config, "east", pool, tmp_path)
+
+
+def test_search_without_a_source_to_leave_out_is_refused(tmp_path: Path) -> None:
+    one = write_manifest_folder(tmp_path / "one", {**FEW, "val": {Finding.NORMAL: 12}})
+    place = Workplace(one, tmp_path / "search", Console(quiet=True))
+
+    with pytest.raises(NoStudies, match="left out"):
+        run_search(place, [tiny_config()], [1])
 
 
 def test_table_ranks_by_the_mean_over_left_out_sources_with_its_spread() -> None:

@@ -6,10 +6,17 @@ from rich.table import Table
 
 from service.core.files import write_whole
 from service.core.preprocess import PreprocessSpec
-from training.acts.steps import Workplace, list_studies, progress_bar, read_dataset
-from training.config import RunConfig
+from training.acts.steps import (
+    Workplace,
+    list_studies,
+    note_split,
+    progress_bar,
+    read_dataset,
+)
+from training.config import ConfigInvalid, RunConfig
 from training.data.dataset import Dataset
-from training.data.studies import Split, select
+from training.data.splits import split_digest
+from training.data.studies import NoStudies, Split, select
 from training.measures.results import dump_record
 from training.search.recipes import SEARCH, Fold, Search, left_out_sources, run_fold, summarise
 
@@ -29,12 +36,27 @@ def run_search(
     ----------
     sources
         To leave out, one at a time; none names all that hold normal and abnormal images.
+
+    Raises
+    ------
+    ConfigInvalid
+        Two candidates have one name: their folds could not be told apart.
+    NoStudies
+        No source can be left out.
+    RunIncomplete
+        The folder holds a search on other data.
     """
+    _check_names(configs)
     studies = list_studies(place)
+    chosen = sources or left_out_sources(studies)
+    if not chosen:
+        raise NoStudies("no source holds enough normal and abnormal images in val to be left out")
+    place.run.mkdir(parents=True, exist_ok=True)
+    note_split(place.run, split_digest(studies))
     pool_studies = select(studies, Split.TRAIN, Split.TRAIN_OPTIONAL, Split.VAL)
     pools: dict[PreprocessSpec, Dataset] = {}
     folds = []
-    for config, left_out in _trainings(configs, seeds, sources or left_out_sources(studies)):
+    for config, left_out in _trainings(configs, seeds, chosen):
         if config.preprocess not in pools:
             pools = {config.preprocess: read_dataset(place, pool_studies, config)}
         folds.append(_run(place, config, left_out, pools[config.preprocess]))
@@ -42,6 +64,12 @@ def run_search(
     write_whole(place.run / SEARCH, dump_record(search))
     place.console.print(search_table(search))
     return search
+
+
+def _check_names(configs: Sequence[RunConfig]) -> None:
+    names = [config.name for config in configs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigInvalid(f"several candidates are named {', '.join(twice)}: give each its name")
 
 
 def search_table(search: Search) -> Table:

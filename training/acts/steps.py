@@ -69,7 +69,7 @@ def run_fit(place: Workplace, config: RunConfig, member: int | None = None) -> N
     val = read_dataset(place, _needed(studies, Split.VAL), config)
     place.run.mkdir(parents=True, exist_ok=True)
     if join_team().is_leader:
-        _note_split(place.run, split_digest(studies))
+        note_split(place.run, split_digest(studies))
     with progress_bar(place.console) as progress:
         bar = progress.add_task("training", total=None)
 
@@ -235,7 +235,14 @@ def _figures(
     return draw_figures(evaluation, questions(scores.studies), opponents)
 
 
-def _note_split(folder: Path, digest: str) -> None:
+def note_split(folder: Path, digest: str) -> None:
+    """Bind a run folder to a split of the data.
+
+    Raises
+    ------
+    RunIncomplete
+        It was begun on another one.
+    """
     noted = folder / SPLIT
     if noted.is_file() and _read_digest(noted) != digest:
         raise RunIncomplete(f"{folder} was begun on another split of the data: use a new --run")

@@ -85,7 +85,8 @@ def run_fold(
     pool
         Train, train_optional and val images of all sources.
     """
-    data = config.data.model_copy(update={"leave_out": (left_out,)})
+    left = (*config.data.leave_out, left_out)
+    data = config.data.model_copy(update={"leave_out": left})
     config = config.model_copy(update={"data": data})
     if (folder / FOLD).is_file():
         done = load_record(folder, FOLD, Fold, "search")
