@@ -20,6 +20,9 @@ app = typer.Typer(help="What waits on its way in from the PACS.", no_args_is_hel
 DEAD_LETTERS_EXIT = 3
 """There are dead letters: for scripts."""
 
+FULL_COLUMNS = 120
+"""An id is given back to `retry`, so it is never cut: a narrower terminal breaks the line."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
@@ -58,7 +61,7 @@ def dead_letters(context: typer.Context, as_json: AsJson = False) -> None:
     """List the instances that were given up: Orthanc's id, the code, the tries, when."""
     with _open(context) as queue:
         letters = queue.dead_letters()
-    table = Table("instance", "code", "tries", "given up")
+    table = Table("instance", "code", "tries", "given up", box=None, header_style="bold")
     for letter in letters:
         when = datetime.fromtimestamp(letter.settled, UTC).isoformat(timespec="seconds")
         if as_json:
@@ -87,7 +90,9 @@ def retry(
 
 def _print(table: Table) -> None:
     """What stands in square brackets or between colons is the PACS's word, and shown as it is."""
-    Console(markup=False, emoji=False).print(table)
+    console = Console(markup=False, emoji=False)
+    console.width = max(console.width, FULL_COLUMNS)
+    console.print(table, soft_wrap=True)
 
 
 @contextmanager

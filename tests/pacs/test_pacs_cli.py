@@ -52,6 +52,22 @@ def test_dead_letters_are_named_and_told_to_scripts(queue: Queue) -> None:
     assert (listed.exit_code, status.exit_code) == (3, 3)
 
 
+def test_letter_is_shown_whole_where_eighty_columns_do_not_hold_it(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    queue.notice(name_of(1))
+    item = queue.next_due([]).item
+    assert item is not None
+    queue.give_up(item, "UNSUPPORTED_TRANSFER_SYNTAX")
+
+    (_, line) = CliRunner().invoke(app, ["pacs", "dead-letters"]).stdout.splitlines()
+
+    assert line.split() == [
+        name_of(1), "UNSUPPORTED_TRANSFER_SYNTAX", "1", "1970-01-01T00:16:40+00:00",
+    ]  # fmt: skip
+
+
 def test_letter_is_shown_as_it_is_named(queue: Queue) -> None:
     queue.notice("[red]x[/red]:x:")
     item = queue.next_due([]).item
