@@ -152,3 +152,22 @@ def test_probes_ask_for_pages_that_need_no_key() -> None:
     )}  # fmt: skip
 
     assert asked == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
+
+
+def test_every_secret_that_is_named_is_laid_down() -> None:
+    kinds = base()
+    settings = kinds["ConfigMap"]["data"]
+    (volume,) = (
+        volume for volume in kinds["Deployment"]["spec"]["template"]["spec"]["volumes"]
+        if volume["name"] == "secrets"
+    )  # fmt: skip
+
+    folder = "/run/secrets/triage/"
+    laid_down = {folder + item["path"] for item in volume["secret"]["items"]}
+    assert {path for path in settings.values() if path.startswith(folder)} <= laid_down
+
+
+def test_way_to_the_database_is_encrypted_and_checked() -> None:
+    settings = base()["ConfigMap"]["data"]
+
+    assert settings["CXR_RECORD__CA_FILE"] == "/run/secrets/triage/database_ca.pem"
