@@ -4,7 +4,7 @@ import getpass
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -34,7 +34,7 @@ from service.record.bulk import append_rows
 from service.record.criteria import DEFAULT_CRITERIA, Criteria, FindingCriteria
 from service.record.database import open_engine
 from service.record.evidence import evidence_columns
-from service.record.export import export_csv, export_parquet
+from service.record.export import check_parquet, count_rows, export_csv, export_parquet
 from service.record.gaps import find_gap, purge
 from service.record.queries import find_by_pseudonym
 from service.record.record import anchors_beside
@@ -156,22 +156,24 @@ def export(
     since: Annotated[datetime | None, typer.Option(help="Only rows from this time (UTC).")] = None,
     by: By = "",
 ) -> None:
-    """Write the rows out; the export itself is recorded."""
+    """Write the rows out; that it is asked for is recorded before the first one leaves."""
     write = export_csv if file_format is Format.CSV else export_parquet
+    if file_format is Format.PARQUET:
+        check_parquet()
     first = None if since is None else since.replace(tzinfo=UTC)
     with (
         closing(open_reader(context.obj.url)) as reader,
+        nullcontext(sys.stdout.buffer) if out == PIPE else out.open("wb") as raw,
         Progress(console=Console(stderr=True), transient=True) as progress,
     ):
-        task = progress.add_task("rows", total=reader.count())
+        rows, last = count_rows(reader, since=first)
+        body = {"rows": rows, "format": file_format.value}
+        _append(context.obj, iter([Evidence(kind=Kind.EXPORT, actor=by or _me(), body=body)]))
+        task = progress.add_task("rows", total=rows)
         written = write(
-            reader,
-            sys.stdout.buffer if out == PIPE else out,
-            since=first,
+            reader, raw, since=first, until=last,
             on_progress=lambda rows: progress.advance(task, rows),
-        )
-    body = {"rows": written, "format": file_format.value}
-    _append(context.obj, iter([Evidence(kind=Kind.EXPORT, actor=by or _me(), body=body)]))
+        )  # fmt: skip
     typer.echo(f"{written} rows", err=out == PIPE)
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,13 +26,15 @@ def log(simulated_log: Path, tmp_path: Path) -> str:
     return copy_log(simulated_log, tmp_path / "log")
 
 
-def pipe(log: str, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def pipe(
+    log: str, *words: str, given: bytes = b"", to: IO[bytes] | int = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
     """The program between two pipes, as `docker compose exec -T` has it."""
     key = Path(log.removeprefix("sqlite:///")).with_name("site.key")
     environment = {"CXR_RECORD__URL": log, "CXR_RECORD__SITE_KEY_FILE": str(key)}
     return subprocess.run(
         [sys.executable, "-m", "service", "shadow", *words],
-        env=os.environ | environment, input=given, capture_output=True, check=False,
+        env=os.environ | environment, input=given, stdout=to, stderr=subprocess.PIPE, check=False,
     )  # fmt: skip
 
 
@@ -65,6 +68,25 @@ def test_an_export_goes_out_by_the_pipe_and_nothing_else_does(log: str, file_for
     assert (kind, actor, json.loads(str(body))["rows"]) == ("export", "me", len(rows))
     assert [int(row["sequence"]) for row in rows] == list(range(1, len(rows) + 1))
     assert done.stderr.decode().split() == [str(len(rows)), "rows"]
+
+
+def test_an_export_whose_reader_leaves_is_recorded(log: str) -> None:
+    (read_end, write_end), (rows,) = os.pipe(), read_log(log, "SELECT COUNT(*) FROM shadow_log")[0]
+    os.close(read_end)
+
+    with os.fdopen(write_end, "wb") as nobody_reads:
+        pipe(log, "export", "-", "--by", "me", to=nobody_reads)
+
+    kind, actor, body = read_log(log, EVIDENCE)[0]
+    assert (kind, actor, json.loads(str(body))["rows"]) == ("export", "me", rows)
+
+
+def test_an_export_that_finds_no_place_is_not_recorded(log: str, tmp_path: Path) -> None:
+    before = read_log(log, EVIDENCE)
+
+    done = pipe(log, "export", str(tmp_path / "nowhere/rows.csv"))
+
+    assert (done.returncode, read_log(log, EVIDENCE)) == (2, before)
 
 
 @pytest.mark.parametrize(
