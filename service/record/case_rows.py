@@ -38,7 +38,7 @@ OF_CANDIDATE = (
 OF_VERDICT = ("verdict_evidence", *(f"verdict_{finding}" for finding in ABNORMAL))
 """What a case has from its newest row of evidence of a kind."""
 
-REPORTED = ("read", *(f"report_{finding}" for finding in ABNORMAL))
+REPORTED = tuple(f"report_{finding}" for finding in ABNORMAL)
 """What a case has from the newest report of its study or its accession number."""
 
 Case = dict[str, Any]
@@ -228,15 +228,10 @@ def _joined_anew(connection: Connection, keys: Sequence[str]) -> dict[int, Case]
 
 
 def _report_of(row: Mapping[str, Any]) -> Case:
-    body = json.loads(row["body"])
-    read_at = body.get("read_at")
+    outcomes = json.loads(row["body"])["outcomes"]
     return {
         "evidence": row["sequence"],
-        "read": None if read_at is None else datetime.fromisoformat(read_at).timestamp(),
-        **{
-            f"report_{finding}": LABEL_NUMBER.get(body["outcomes"].get(finding))
-            for finding in ABNORMAL
-        },
+        **{f"report_{f}": LABEL_NUMBER.get(outcomes.get(f)) for f in ABNORMAL},
     }
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from service.core.findings import ABNORMAL
 from service.core.triage import Priority
 
-INDEX_VERSION = 5
+INDEX_VERSION = 6
 """Raise it with any change here or of what the columns say; the index is then made anew."""
 
 SCHEMA = "cxr_review"
@@ -61,7 +61,6 @@ cases = Table(
     # 1 where model and report contradict each other about any finding.
     Column("disagrees", Integer, nullable=False),
     Column("adjudicated", Integer, nullable=False),
-    Column("read", Double),
     Column("candidate", Text),
     Column("candidate_rank", Integer),
     # Rows of the evidence log that say so: with them it goes, and a case may outlive them.
@@ -81,7 +80,6 @@ cases = Table(
     ),
     Index(None, "id", unique=True),
     Index(None, "received"),
-    Index(None, "read"),
     Index(None, "model_digest", "threshold_digest", "received"),
     Index(None, "study"),
     Index(None, "accession"),
@@ -90,12 +88,21 @@ cases = Table(
 )
 """Reports and verdicts are 1 positive, 0 negative, -1 unclear, NULL none."""
 
+IS_REPORTED = cases.c[f"report_{ABNORMAL[0]}"].is_not(None)
+"""A report says something of each finding, and need not say when it was read."""
+
+Index(
+    "ix_cases_received_reported",
+    cases.c.received,
+    sqlite_where=IS_REPORTED,
+    postgresql_where=IS_REPORTED,
+)
+
 case_reports = Table(
     "case_reports",
     case_metadata,
     Column("study_key", Text, primary_key=True),
     Column("evidence", _Number, nullable=False),
-    Column("read", Double),
     *(Column(f"report_{finding.value}", Integer) for finding in ABNORMAL),
     Index(None, "evidence"),
 )

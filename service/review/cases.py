@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from service.core.findings import Finding
 from service.record.case_columns import NONE, Coded, read_columns
-from service.record.case_tables import cases
+from service.record.case_tables import IS_REPORTED, cases
 from service.record.entry import Outcome
 
 DAY_SECONDS = 86_400
@@ -107,8 +107,8 @@ def newest_model(connection: Connection) -> tuple[str, str, str] | None:
     So an upload that somebody tries does not empty every page.
     """
     told = select(cases.c.model, cases.c.model_digest, cases.c.threshold_digest).limit(1)
-    reported = told.where(cases.c.read.is_not(None)).order_by(cases.c.read.desc())
     newest = told.order_by(cases.c.received.desc())
+    reported = newest.where(IS_REPORTED)
     row = connection.execute(reported).first() or connection.execute(newest).first()
     return None if row is None else (row[0], row[1], row[2])
 

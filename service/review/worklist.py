@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from service.core.findings import ABNORMAL, Finding
 from service.core.triage import Priority
 from service.record.case_columns import NONE, read_words
-from service.record.case_tables import PRIORITY_RANK, cases
+from service.record.case_tables import IS_REPORTED, PRIORITY_RANK, cases
 from service.record.entry import Outcome
 from service.review.cases import DAY_SECONDS, Cases, Span, load_window, newest_time
 
@@ -150,7 +150,7 @@ def _draw_controls(
             cases.c.adjudicated == 0,
             cases.c.outcome == "evaluated",
             cases.c.disagrees == 0,
-            cases.c.read.is_not(None),
+            IS_REPORTED,
             cases.c.received >= since,
         )
         .order_by(cases.c.received.desc())
