@@ -11,7 +11,7 @@ from service.record import Head, Pseudonymiser, Reader, VerifyReport, open_reade
 from service.record.case_index import CaseIndex, open_case_index
 from service.record.gaps import Gap
 from service.record.index_check import first_forged_case
-from service.record.tables import evidence_log, shadow_log
+from service.record.tables import CHAINED, evidence_log, shadow_log
 
 NOTED_HEAD: Final = re.compile(
     r"(?P<sequence>[0-9]{1,18}) rows(?P<evidence> of evidence)? hold, up to "
@@ -25,14 +25,21 @@ def head_line(table: Table, head: Head) -> str:
     return f"{head.sequence} rows{name} hold, up to {head.digest}"
 
 
-def noted_head(told: str) -> tuple[Table, Head]:
-    """Read such a line back.
+def noted_heads(lines: Iterable[str]) -> dict[Table, list[Head]]:
+    """Read such lines back, as many as there are of each table.
 
     Raises
     ------
     ValueError
         No line of `head_line`.
     """
+    noted: dict[Table, list[Head]] = {table: [] for table in CHAINED}
+    for table, head in map(_noted_head, lines):
+        noted[table].append(head)
+    return noted
+
+
+def _noted_head(told: str) -> tuple[Table, Head]:
     found = NOTED_HEAD.fullmatch(told.strip())
     if found is None:
         raise ValueError(f"{told!r}; expected a line that `shadow verify` printed")

@@ -19,6 +19,7 @@ from service.answers import NOTICE
 from service.case import serve_model
 from service.core.artifact import load_current
 from service.core.findings import Finding
+from service.core.plain_text import is_plain
 from service.ops.address import LogAddress
 from service.record import (
     Evidence,
@@ -47,7 +48,7 @@ from service.shadow_checks import (
     describe_breaks,
     describe_gap,
     head_line,
-    noted_head,
+    noted_heads,
     opened_index,
 )
 from service.simulate import simulate
@@ -65,7 +66,14 @@ class Format(StrEnum):
 DAYS_PER_MONTH = 30.4
 PIPE = Path("-")
 
-By = Annotated[str, typer.Option(help="Who does it; stands in the row.")]
+
+def _checked(actor: str) -> str:
+    if not is_plain(actor):
+        raise typer.BadParameter("holds control characters")
+    return actor
+
+
+By = Annotated[str, typer.Option(help="Who does it; stands in the row.", callback=_checked)]
 
 
 def _me() -> str:
@@ -279,13 +287,10 @@ def _signer(log: LogAddress) -> Pseudonymiser:
 
 
 def _noted(lines: list[str]) -> dict[Table, list[Head]]:
-    noted: dict[Table, list[Head]] = {table: [] for table in CHAINED}
     try:
-        for table, head in map(noted_head, lines):
-            noted[table].append(head)
+        return noted_heads(lines)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    return noted
 
 
 def _pair(text: str) -> tuple[Finding, float]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from service.access.caller import Caller
 from service.access.refusals import ScopeMissing, SignInFailed
 from service.access.scopes import Scope
+from service.core.plain_text import is_plain
 
 SUBJECT: Final = "sub"
 MOST_CHARACTERS: Final = 128
@@ -73,6 +74,6 @@ class GroupRule:
 
 
 def _plain(value: object) -> str | None:
-    """A short printable text, or nothing: it goes into the record and onto pages."""
-    is_plain = isinstance(value, str) and 0 < len(value) <= MOST_CHARACTERS and value.isprintable()
-    return str(value) if is_plain else None
+    """A short plain text, or nothing: it goes into the record and onto pages."""
+    is_name = isinstance(value, str) and 0 < len(value) <= MOST_CHARACTERS and is_plain(value)
+    return str(value) if is_name else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from service.core.plain_text import is_plain
 from service.record.entry import new_id
 from service.record.rows import Columns, canonical_json
 
@@ -83,7 +84,7 @@ def evidence_columns(evidence: Evidence) -> Columns:
         "accession": evidence.accession,
         "actor": evidence.actor,
     }
-    unprintable = [name for name, text in plain.items() if text and not str(text).isprintable()]
+    unprintable = [name for name, text in plain.items() if text and not is_plain(str(text))]
     if unprintable:
         raise ValueError(f"control characters in {', '.join(unprintable)}")
     return plain | {"body": canonical_json(evidence.body)}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.core.findings import Finding
+from service.core.plain_text import is_plain
 from service.core.radiograph import FileFormat
 from service.core.triage import Flag, Priority, ReviewReason
 from service.record.entry import Entry, Mode, ModelStamp, Outcome, Pseudonyms
@@ -37,7 +38,7 @@ def columns_of(entry: Entry) -> Columns:
     """
     plain = _plain_columns(entry) | _pseudonym_columns(entry.pseudonyms)
     plain |= _model_columns(entry.model)
-    unprintable = [name for name, text in plain.items() if text and not str(text).isprintable()]
+    unprintable = [name for name, text in plain.items() if text and not is_plain(str(text))]
     if unprintable:
         raise ValueError(f"control characters in {', '.join(unprintable)}")
     return plain | _json_columns(entry)

@@ -11,6 +11,7 @@ from service.api.dependencies import OpenRuntime
 from service.codes import WARNINGS
 from service.core.errors import InvalidRequest
 from service.core.findings import ABNORMAL, Finding
+from service.core.plain_text import is_plain
 from service.record import Evidence, Kind, Label
 from service.review import charts, endpoints
 from service.review.desk import ReviewDesk
@@ -98,17 +99,18 @@ async def give_verdict(
     note: Note = "",
 ) -> Response:
     """Chain the verdict, then show what the model said; a second one would know the answers."""
-    if not note.isprintable():
+    if not is_plain(note):
         raise HTTPException(400)
-    found = await asyncio.to_thread(desk.case, entry_id)
-    if found is None:
-        raise HTTPException(404)
-    if _verdicts_in(found[2]):
-        return await asyncio.to_thread(
-            _show_verdicts, request, runtime, desk, entry_id, is_too_late=True
-        )
     verdicts = {"pneumonia": pneumonia.value, "tuberculosis": tuberculosis.value}
-    await endpoints.write_verdict(runtime.record, entry_id, verdicts, note, reviewer)
+    async with desk.judging:
+        found = await asyncio.to_thread(desk.case, entry_id)
+        if found is None:
+            raise HTTPException(404)
+        if _verdicts_in(found[2]):
+            return await asyncio.to_thread(
+                _show_verdicts, request, runtime, desk, entry_id, is_too_late=True
+            )
+        await endpoints.write_verdict(runtime.record, entry_id, verdicts, note, reviewer)
     return RedirectResponse(f"/review/disagreements/{entry_id}", 303)
 
 

@@ -109,6 +109,14 @@ def test_an_index_that_was_forged_is_named(log: str, forgery: str, named: int) -
     assert (code, f"index, case {named}:" in told) == (1, True)
 
 
+def test_whoever_acts_may_write_their_name_in_any_script(log: str) -> None:
+    code, _ = _run("shadow", "register", "--by", "山田\u3000太郎")
+    refused, why = _run("shadow", "register", "--by", "a\x1b[2Jb")
+
+    assert (code, read_log(log, NEWEST)[0][1]) == (0, "山田\u3000太郎")
+    assert (refused, "control characters" in why) == (2, True)
+
+
 def test_simulated_rows_never_stand_among_real_ones(log: str) -> None:
     with pytest.raises(LogNotEmpty):
         _run("shadow", "simulate", "--months", "0.1")
