@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from service.core.artifact import Artifact, OperatingPoint, digest_of
+from service.core.drift_reference import DRIFT_REFERENCE
 from service.core.drift_scalars import GreySample
 from service.core.inference import Recipe, recipe_of
 from service.core.intake import sniff
@@ -17,6 +18,7 @@ from service.core.ood import OodPoint
 from service.core.radiograph import Caution, DicomContext, FileFormat, Radiograph, StoredPixels
 from service.core.scope import IntendedUse
 from service.core.triage import Priority
+from service.drift_state import digest_of_reference
 from service.metrics import MODEL_WARNINGS
 from service.record import ModelStamp, Outcome
 from service.record.rows import canonical_json
@@ -42,6 +44,7 @@ class ServedModel:
     recipe: Recipe
     operating_points: tuple[OperatingPoint, ...]
     out_of_distribution: OodPoint | None = None
+    drift_reference: str = digest_of_reference(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,10 @@ def serve_model(artifact: Artifact) -> ServedModel:
         ),
     )
     recipe = recipe_of(artifact)
-    return ServedModel(stamp, manifest.intended_use, recipe, manifest.operating_points, ood)
+    drift_reference = digest_of_reference(artifact.files.get(DRIFT_REFERENCE))
+    return ServedModel(
+        stamp, manifest.intended_use, recipe, manifest.operating_points, ood, drift_reference
+    )
 
 
 def digest_of_pixels(stored: StoredPixels) -> str:

@@ -198,7 +198,7 @@ class DriftMonitor:
         self, alias: str, scanner: ScannerState, sighting: Sighting, measured: dict[Scalar, float]
     ) -> None:
         detector, scores = self._comparison.detector, sighting.scores
-        if detector is None:
+        if detector is None or not sighting.goes_with(self._comparison.digest):
             return
         if scores is not None:
             measured |= measure_scores(scores.probabilities)

@@ -28,6 +28,8 @@ class Sighting:
         None for a radiograph that was not evaluated.
     reason
         Why it was not evaluated.
+    reference
+        Digest of what goes with the model that looked at it; None goes with any.
     """
 
     scanner: str
@@ -37,11 +39,16 @@ class Sighting:
     pixels: Pixels | None = field(repr=False, default=None)
     scores: Scores | None = field(repr=False, default=None)
     reason: str | None = None
+    reference: str | None = None
 
     @property
     def is_of_interest(self) -> bool:
         """Refused for its tags, a picture says nothing of a scanner's chest radiographs."""
         return self.sample is not None and self.reason in (None, *PICTURE_REASONS)
+
+    def goes_with(self, digest: str) -> bool:
+        """False while models change places: scores and features of one tell nothing of another."""
+        return self.reference in (None, digest)
 
 
 @dataclass(frozen=True, slots=True)

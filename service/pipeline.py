@@ -200,6 +200,7 @@ class Pipeline:
             Sighting(
                 scanner=case.scanner, seconds=case.received_at.timestamp(), sample=case.sample,
                 dicom=case.dicom, pixels=pixels, scores=scores, reason=reason,
+                reference=self._model.drift_reference,
             )
         )  # fmt: skip
 

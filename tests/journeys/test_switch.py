@@ -4,16 +4,19 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
 from service.core.artifact import MANIFEST, load_artifact, load_current, write_current
+from service.core.drift_reference import DRIFT_REFERENCE, write_reference
 from service.core.findings import ABNORMAL
 from service.cores import count_cores
 from service.decoders import Decoders
 from service.record import open_reader
 from tests.support.apps import OpenApp, SlowUpload, open_app, tiny_settings
+from tests.support.drift import tiny_reference
 from tests.support.gated_engine import GatedEngine, until
 from tests.support.gates import Gate
 from tests.support.models import TinyChoices, build_tiny_artifact
@@ -26,11 +29,19 @@ CROWD, FEW = 12, 4
 DECODERS = count_cores()
 
 
-def _two_versions(folder: Path) -> Path:
-    build_tiny_artifact(folder)
-    build_tiny_artifact(folder, TinyChoices(seed=5, version="0.0.2"))
+def _two_versions(folder: Path, *, with_references: bool = False) -> Path:
+    for seed, version in ((0, "0.0.1"), (5, "0.0.2")):
+        files = _reference_of(version) if with_references else {}
+        build_tiny_artifact(folder, TinyChoices(seed=seed, version=version, extra_files=files))
     write_current(folder, load_artifact(folder / "tiny/0.0.1"))
     return folder
+
+
+def _reference_of(version: str) -> dict[str, bytes]:
+    """No two versions have the same one."""
+    drawn = tiny_reference()
+    header = drawn.header.model_copy(update={"weights_digest": version})
+    return {DRIFT_REFERENCE: write_reference(replace(drawn, header=header))}
 
 
 async def test_requests_under_way_finish_and_later_ones_get_the_new_model(tmp_path: Path) -> None:
@@ -130,6 +141,26 @@ async def test_those_inside_the_old_model_and_those_inside_the_new_one_all_get_t
         a["id"]: (a["model"]["version"], a["probabilities"])
         for a in (alone.json(), *told[0], *told[1])
     }
+
+
+async def test_drift_compares_each_radiograph_with_the_reference_of_its_own_model(
+    tmp_path: Path,
+) -> None:
+    store = _two_versions(tmp_path / "store", with_references=True)
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        with Gate() as gate:
+            old = GatedEngine(service.runtime, gate)
+            early = send(service, CROWD)
+            await old.holds(CROWD)
+            await promote(service, store, "0.0.2")
+        late = send(service, FEW)
+        await asyncio.gather(*early, *late)
+        drift = service.runtime.drift
+        await asyncio.to_thread(drift.settle)
+        track = drift._state.scanners["other"].track
+
+    assert track is not None
+    assert track.images == FEW
 
 
 async def test_explanation_under_way_names_the_model_that_gives_it(tmp_path: Path) -> None:

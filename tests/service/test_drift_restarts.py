@@ -9,11 +9,12 @@ import structlog.testing
 
 from service.core.drift import WINDOW_IMAGES
 from service.core.drift_reference import DRIFT_REFERENCE, write_reference
+from service.core.drift_shifts import parse_shift
 from service.drift_monitor import DriftMonitor
 from service.drift_sighting import open_comparison
 from service.drift_state import STATE, load_state
 from tests.support.drift import draw_radiograph, small_reference
-from tests.support.drift_watch import FILES, Watch, feed
+from tests.support.drift_watch import FILES, FIRST_SEED, Watch, feed
 from tests.support.monitoring import wait_for
 from tests.support.sightings import see
 
@@ -138,6 +139,29 @@ def test_restart_after_another_reference_goes_on_with_its_images(
     recent = scanner.track.recent(WINDOW_IMAGES)
     assert (scanner.images, len(recent)) == (19, 7)
     assert not np.isnan(recent).all(axis=1).any()
+
+
+def test_what_an_earlier_model_scored_is_not_compared_with_the_next_one(watch: Watch) -> None:
+    earlier, later = (
+        open_comparison({DRIFT_REFERENCE: write_reference(small_reference(images))})
+        for images in (400, 300)
+    )
+    watch.monitor.use(earlier)
+    watch.monitor.use(later)
+    inverted = parse_shift("invert").apply(draw_radiograph(FIRST_SEED))
+
+    for number in range(15):
+        late = see(inverted, number, "room-2", reference=earlier.digest)
+        watch.monitor.observe(late)
+    watch.monitor.settle()
+    drifted_by_others = watch.worst("room-2")
+    for number in range(15):
+        watch.monitor.observe(see(inverted, number, "room-2", reference=later.digest))
+    watch.monitor.settle()
+
+    assert drifted_by_others == 0
+    assert watch.worst("room-2") > 1
+    assert watch.value("cxr_scanner_radiographs_total", scanner="room-2") == 30
 
 
 @pytest.mark.parametrize("body", [b"", b"garbage", b"PK\x03\x04"])

@@ -17,6 +17,7 @@ def see(
     *,
     software: str = "",
     reason: str | None = None,
+    reference: str | None = None,
 ) -> Sighting:
     """An evaluated radiograph, one second after the one before."""
     return Sighting(
@@ -31,6 +32,7 @@ def see(
             np.zeros(1, np.float32),
         ),
         reason=reason,
+        reference=reference,
     )
 
 
