@@ -108,14 +108,15 @@ class DrainingServer(uvicorn.Server):
         """Open the port, then tell which it is."""
         await super().startup(sockets=sockets)
         self._loop = asyncio.get_running_loop()
-        if self.started:
+        if self.started and not self.should_exit:
             set_started_aside()
             self._on_started(int(self.servers[0].sockets[0].getsockname()[1]))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First signal: drain. Second: stop."""
+        """First signal: drain, or end the start once it has got that far. Second: stop."""
         if self._loop is None or self._drain is not None:
-            self.should_exit = self.force_exit = True
+            self.force_exit = self.should_exit or self._drain is not None
+            self.should_exit = True
             return
         self._loop.call_soon_threadsafe(self.begin_drain, signal.Signals(sig).name)
 
