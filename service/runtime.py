@@ -184,7 +184,13 @@ async def _assemble(
     stack.push_async_callback(shadow.close)
 
     async def open_candidate() -> None:
-        await shadow.replace(await asyncio.to_thread(workshop.build_candidate, store, admission))
+        """What fails is told once, and looked at again with the next change of the store."""
+        try:
+            named = await asyncio.to_thread(workshop.build_candidate, store, admission)
+            await shadow.replace(named)
+        except Exception as error:  # noqa: BLE001 - it may cost no answer, no start and no promotion
+            code = error.code if isinstance(error, CxrError) else None
+            log.error("candidate.refused", code=code, **describe_error(error))
 
     watch = watch_store(
         store,
@@ -204,11 +210,7 @@ async def _assemble(
         cases=cases, metrics=metrics, pacs_metrics=workshop.pacs_metrics, drift=workshop.drift,
         slot=slot, shadow=shadow, watch=watch,
     )  # fmt: skip
-    try:
-        await open_candidate()
-    except Exception as error:  # noqa: BLE001 - it may cost no answer, and so no start either
-        code = error.code if isinstance(error, CxrError) else None
-        log.error("candidate.refused", code=code, **describe_error(error))
+    await open_candidate()
     await watch.start()
     stack.push_async_callback(watch.close)
     _show_model(metrics, serving)

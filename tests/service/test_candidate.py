@@ -15,7 +15,7 @@ from service.case import serve_model
 from service.core.artifact import Artifact, load_artifact, write_current
 from service.core.intake import IntakeLimits
 from service.core.scope import IntendedUse
-from service.core.store import name_candidate
+from service.core.store import CANDIDATE, name_candidate
 from service.engine.base import Engine, EngineUnavailable
 from service.metrics import CandidateEnding
 from service.record import Evidence, Mode
@@ -140,20 +140,32 @@ async def test_a_candidate_that_is_damaged_costs_nothing_but_itself(
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(
+FAILURES = pytest.mark.parametrize(
     "failure",
     [EngineUnavailable("cuda:0 cannot hold another engine"), RuntimeError("out of memory")],
     ids=["refused by the device", "not foreseen"],
 )
-async def test_a_candidate_that_has_no_room_keeps_no_service_from_starting(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
-) -> None:
+
+
+def fail_to_open(monkeypatch: pytest.MonkeyPatch, version: str, failure: Exception) -> list[str]:
+    """Have its engine fail; returns the versions whose engine is asked for."""
+    asked: list[str] = []
+
     def open_or_fail(settings: Settings, artifact: Artifact, threads: int | None = None) -> Engine:
-        if artifact.manifest.version == "0.0.2":
+        asked.append(artifact.manifest.version)
+        if artifact.manifest.version == version:
             raise failure
         return open_verified_engine(settings, artifact, threads)
 
     monkeypatch.setattr("service.workshop.open_verified_engine", open_or_fail)
+    return asked
+
+
+@FAILURES
+async def test_a_candidate_that_has_no_room_keeps_no_service_from_starting(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    fail_to_open(monkeypatch, "0.0.2", failure)
     with structlog.testing.capture_logs() as events:
         async with open_app(tiny_settings(store, tmp_path)) as service:
             answer = await service.client.post("/predict", content=png_bytes())
@@ -163,6 +175,27 @@ async def test_a_candidate_that_has_no_room_keeps_no_service_from_starting(
     assert (answer.status_code, scorer) == (200, None)
     assert refused["code"] == getattr(failure, "code", None)
     assert refused["error_type"] == type(failure).__name__
+
+
+@FAILURES
+async def test_a_candidate_that_has_no_room_is_no_refusal_of_the_promotion_beside_it(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    asked = fail_to_open(monkeypatch, "0.0.3", failure)
+    _name_candidate(store, TinyChoices(seed=6, version="0.0.3"))
+    (store / CANDIDATE).rename(tmp_path / CANDIDATE)
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        await service.runtime.watch.close()  # else it may look at the same time
+        (tmp_path / CANDIDATE).rename(store / CANDIDATE)
+        write_current(store, load_artifact(store / "tiny/0.0.2"))
+        with structlog.testing.capture_logs() as events:
+            looks = [await service.runtime.watch.look() for _ in range(3)]
+        serves = service.runtime.model.stamp.version
+
+    told = [event["event"] for event in events if event["log_level"] in ("warning", "error")]
+    assert (looks, serves) == ([True, False, False], "0.0.2")
+    assert told == ["candidate.refused"]
+    assert asked == ["0.0.1", "0.0.2", "0.0.3"]
 
 
 @pytest.mark.parametrize(
