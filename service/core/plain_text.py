@@ -16,6 +16,6 @@ def is_plain(text: str) -> bool:
     `str.isprintable` refuses what people need: the wide space of Japanese names, the joiners of
     Persian and Hindi, the no-break space, and every character newer than this Python.
     """
-    return not any(
+    return text.isprintable() or not any(  # what is printable is plain, and told at once
         character in TURNING or unicodedata.category(character) in UNKEPT for character in text
     )
