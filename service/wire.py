@@ -7,6 +7,7 @@ before any code of ours has a say.
 import asyncio
 from typing import Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS: Final = 10.0
@@ -15,6 +16,12 @@ HEAD_BYTES: Final = 32_768
 """Of request line and headers; nginx allows as much (large_client_header_buffers 4 8k)."""
 UNFINISHED_BYTES: Final = 1_048_576
 """That arrive without anything becoming complete: one endless header, trailer or extension."""
+
+
+CONNECT: Final = b"CONNECT"
+"""Asks for a tunnel, which no route gives: what follows it is no request."""
+UPGRADE: Final = b"upgrade"
+INVALID: Final = "Invalid HTTP request received."
 
 
 class HeadTooLarge(Exception):
@@ -36,6 +43,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._unfinished_bytes = 0
+        self._is_head_over = False
         super().connection_made(transport)
         self._wait(HEAD_SECONDS)
 
@@ -49,13 +57,47 @@ class BoundedHttp(HttpToolsProtocol):
         if self._timer is None:
             self._wait(HEAD_SECONDS)
         self._unfinished_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning(INVALID)
+            self.send_400_response(INVALID)
+            return
         if self._unfinished_bytes > UNFINISHED_BYTES and not self.transport.is_closing():
-            self.send_400_response("Invalid HTTP request received.")
+            self.send_400_response(INVALID)
+
+    def _parse(self, data: bytes) -> None:
+        """As uvicorn, but an offer to change the protocol is passed over (RFC 9110, 7.8).
+
+        Java's client offers HTTP/2 with every request; the parser ends at such a head, and the body
+        behind it would be lost.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                if self.parser.get_method() == CONNECT:
+                    return
+                data = self._head_without_offer() + data[offer.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != UPGRADE]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _is_offer(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != CONNECT
 
     def on_message_begin(self) -> None:
         """A head begins."""
         self._head_bytes = self._unfinished_bytes = 0
+        self._is_head_over = False
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -64,13 +106,17 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or trailer, is complete."""
+        """One header is complete; or a trailer, which says nothing about the request here."""
         self._count_head(len(name) + len(value))
-        super().on_header(name, value)
+        if not self._is_head_over:
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """The head is over; the body has a time of its own."""
         self._unfinished_bytes = 0
+        if self._is_offer():
+            return
+        self._is_head_over = True
         hosts = [name for name, _ in self.headers].count(b"host")
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             raise HostUnclear
@@ -87,6 +133,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Nothing more is owed; uvicorn closes the connection when it stays idle."""
         self._unfinished_bytes = 0
+        if self._is_offer():
+            return
         self._stop_waiting()
         super().on_message_complete()
 
