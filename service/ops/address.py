@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.record.case_index import INDEX_SUFFIX
+from service.record.case_file import INDEX_SUFFIX
 from service.record.database import path_beside
 from service.record.record import anchors_beside
 

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select, text
+import structlog
+from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import RecordUnavailable
 from service.record.case_columns import BLOCK_CASES, seal, unseal, unseal_until, unsealed
+from service.record.case_file import is_damaged, open_index_engine, replace_index_file
 from service.record.case_purge import forget_cases, forget_evidence
 from service.record.case_rows import (
     apply_evidence,
@@ -27,23 +29,19 @@ from service.record.case_tables import (
     cases,
 )
 from service.record.chain import GENESIS
-from service.record.database import BEGIN_OPTION, path_beside
+from service.record.database import BEGIN_OPTION
 from service.record.gaps import find_gap
 from service.record.record import Reader
-from service.record.server import COMMAND, LOCK_SECONDS, Patience, open_server_engine
+from service.record.server import COMMAND, Patience
 from service.record.tables import evidence_log, shadow_log
 
-INDEX_SUFFIX = ".cases"
-"""The index of `shadow.db` is `shadow.db.cases`; it may be deleted at any time."""
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 ROWS_PER_STEP = 2000
 """Rows of one transaction: some tens of milliseconds."""
 
 BLOCKS_PER_STEP = 4
 """Likewise."""
-
-CACHED_KIB = 65536
-"""Of pages, for each connection; a page of the site over a million cases reads about as much."""
 
 _State = tuple[int, str, int]
 
@@ -68,12 +66,16 @@ class CaseIndex:
     ----------
     reader
         The log that it is made of.
+    make_anew
+        Puts an empty index in place of a damaged one.
     """
 
-    def __init__(self, *, engine: Engine, reader: Reader) -> None:
+    def __init__(self, *, engine: Engine, reader: Reader, make_anew: Callable[[], None]) -> None:
         self._engine = engine
         self._reader = reader
-        self._catching_up = threading.Lock()
+        self._make_anew = make_anew
+        self._times_anew = 0
+        self._catching_up, self._making_anew = threading.Lock(), threading.Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -84,13 +86,14 @@ class CaseIndex:
         RecordUnavailable
             The index cannot be read.
         """
-        engine = self._engine
+        engine, seen = self._engine, self._times_anew
         if engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
         try:
             with engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
+            self._mend(error, seen)
             raise RecordUnavailable("the index of the shadow log cannot be read") from error
 
     def progress(self) -> Progress:
@@ -146,19 +149,32 @@ class CaseIndex:
     def _writing(self) -> Iterator[Connection]:
         """A transaction that no other process shares."""
         engine = self._engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"})
+        seen = self._times_anew
         try:
             with engine.begin() as connection:
                 if connection.dialect.name == "postgresql":
                     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('cases'))"))
                 yield connection
         except SQLAlchemyError as error:
+            self._mend(error, seen)
             raise RecordUnavailable("the index of the shadow log cannot be written") from error
+
+    def _mend(self, error: SQLAlchemyError, seen: int) -> None:
+        """Begin anew where the file is damaged, unless another thread did since `seen`."""
+        if not is_damaged(error):
+            return
+        with self._making_anew:
+            if self._times_anew == seen:
+                self._make_anew()
+                self._times_anew += 1
 
 
 def open_case_index(
     url: str, reader: Reader, *, block_cases: int = BLOCK_CASES, patience: Patience = COMMAND
 ) -> CaseIndex:
-    """Open the index beside a shadow log; makes it anew if it belongs to another log or release.
+    """Open the index beside a shadow log.
+
+    It is made anew if it belongs to another log or release, and whenever its file is found damaged.
 
     Parameters
     ----------
@@ -172,49 +188,39 @@ def open_case_index(
     RecordUnavailable
         It cannot be opened.
     """
-    engine = _open_engine(url, patience)
-    try:
-        with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-            case_metadata.create_all(connection)
-            if not _fits(connection, reader):
-                case_metadata.drop_all(connection)
-                case_metadata.create_all(connection)
-                start = _state_row((0, GENESIS.digest, 0)) | {
-                    "block_cases": block_cases, "evidence_forgotten": 0,
-                }  # fmt: skip
-                connection.execute(insert(case_state), [start])
-    except SQLAlchemyError as error:
+    engine = open_index_engine(url, patience)
+
+    def make_anew() -> None:
         engine.dispose()
-        raise RecordUnavailable("the index of the shadow log cannot be opened") from error
-    return CaseIndex(engine=engine, reader=reader)
+        try:
+            replace_index_file(url)
+            _prepare(engine, reader, block_cases)
+        except (SQLAlchemyError, OSError) as error:
+            raise RecordUnavailable("the index of the shadow log cannot be made anew") from error
+        log.warning("record.index_renewed")
+
+    try:
+        _prepare(engine, reader, block_cases)
+    except SQLAlchemyError as error:
+        if not is_damaged(error):
+            engine.dispose()
+            raise RecordUnavailable("the index of the shadow log cannot be opened") from error
+        make_anew()
+    return CaseIndex(engine=engine, reader=reader, make_anew=make_anew)
 
 
-def _open_engine(url: str, patience: Patience) -> Engine:
-    path = path_beside(url, INDEX_SUFFIX)
-    if path is None:
-        engine = open_server_engine(make_url(url), patience, lock_seconds=LOCK_SECONDS)
-        return engine.execution_options(schema_translate_map={None: SCHEMA})
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0})
-
-    @event.listens_for(engine, "connect")
-    def relax(connection: Any, _: object) -> None:
-        # Losing the index in a power cut costs a minute; the log itself is synced elsewhere.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(f"PRAGMA cache_size=-{CACHED_KIB}")
-        # A page of a mapped file that cannot be read ends the process (SIGBUS), not the question.
-        connection.execute("PRAGMA mmap_size=0")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        connection.exec_driver_sql(options.get(BEGIN_OPTION, "BEGIN"))
-
-    path.touch(mode=0o600)
-    return engine
+def _prepare(engine: Engine, reader: Reader, block_cases: int) -> None:
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        case_metadata.create_all(connection)
+        if not _fits(connection, reader):
+            case_metadata.drop_all(connection)
+            case_metadata.create_all(connection)
+            start = _state_row((0, GENESIS.digest, 0)) | {
+                "block_cases": block_cases, "evidence_forgotten": 0,
+            }  # fmt: skip
+            connection.execute(insert(case_state), [start])
 
 
 def _fits(connection: Connection, reader: Reader) -> bool:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, select
 
 from service.record import Entry, Evidence, Kind, Pseudonyms, Record, open_record
 from service.record.case_columns import DTYPES, NONE, Coded, Table, read_columns
-from service.record.case_index import INDEX_SUFFIX, CaseIndex, open_case_index
+from service.record.case_file import INDEX_SUFFIX
+from service.record.case_index import CaseIndex, open_case_index
 from service.record.case_tables import SCHEMA, case_metadata, cases
 from tests.support.record_entries import MODEL, evaluated, not_evaluated
 from tests.support.record_log import tamper
