@@ -108,10 +108,13 @@ class Orthanc:
         """The newest change, where there is one."""
         return _parse(ChangesPage, await self._json("changes", {"last": ""}))
 
-    async def modality(self, instance: str) -> str | None:
-        """What the instance says that made it; asks for no pixels."""
+    async def modality(self, instance: str) -> str:
+        """What the instance says that made it, or ""; asks for no pixels.
+
+        As the reader takes it: the first of several values, in capitals.
+        """
         answer = await self._json(f"instances/{_checked(instance)}/simplified-tags")
-        return _parse(_Tags, answer).modality
+        return (_parse(_Tags, answer).modality or "").split("\\")[0].strip().upper()
 
     async def pull(self, instance: str, *, max_bytes: int, reserve: Callable[[int], None]) -> bytes:
         """The DICOM file of an instance.

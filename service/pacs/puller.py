@@ -73,6 +73,7 @@ class Puller:
         self._off_loop = off_loop
         self._desk = desk
         self._options = options
+        self._modalities = {name.strip().upper() for name in options.modalities}
         self._metrics = metrics
         self._hears_pacs = hears_pacs
         self._clock = clock
@@ -146,7 +147,7 @@ class Puller:
             await self._settle(item, State.ANSWERED)
             return
         modality = await self._orthanc.modality(item.instance)
-        if modality and modality not in self._options.modalities:
+        if modality and modality not in self._modalities:
             await self._settle(item, State.IGNORED)
             return
         digest = await self._answer(item)

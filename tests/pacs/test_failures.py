@@ -241,12 +241,16 @@ async def test_unreadable_instance_is_a_dead_letter_at_once(
     assert way.entries() == []
 
 
-async def test_instance_without_modality_is_left_to_the_reader(
-    pacs: FakePacs, tiny_store: Path
+@pytest.mark.parametrize(
+    ("modality", "wanted"),
+    [("", "DX"), ("dx", "DX"), (" DX", "DX"), ("DX\\OT", "DX"), ("\\OT", "DX"), ("DX", "dx ")],
+)
+async def test_modality_is_taken_as_the_reader_takes_it(
+    pacs: FakePacs, tiny_store: Path, modality: str, wanted: str
 ) -> None:
-    pacs.store(ONE, phantom(1), modality="")
+    pacs.store(ONE, phantom(1), modality=modality)
 
-    async with open_way(pacs, tiny_store, start="beginning") as way:
+    async with open_way(pacs, tiny_store, start="beginning", modalities=[wanted]) as way:
         await way.settled(answered=1)
 
     assert len(way.entries()) == 1
