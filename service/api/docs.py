@@ -1,15 +1,22 @@
-"""GET /docs: the interactive page, from files of an installed package; no CDN is asked."""
+"""GET /docs: the interactive page, from files of an installed package; no CDN is asked.
+
+And what the document that it shows says of keys, which the framework cannot know: the door asks for
+them, outside the routes.
+"""
 
 import base64
 import hashlib
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+
+from service.access.scopes import Need, need_of
 
 ASSETS = "/docs/assets"
 
@@ -19,9 +26,17 @@ OWN_HEAD = f"""<meta name="color-scheme" content="light dark">
 """
 """After the sheet of Swagger UI, whose colours fall short of WCAG's contrast in both themes."""
 
+KEYS: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, as a bearer token."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+NONE_OR_ONE: Final[list[dict[str, list[str]]]] = [{}, {"bearer": []}, {"header": []}]
+"""Without access control nobody is asked for one."""
+
 
 def add_docs(app: FastAPI) -> None:
     """Serve Swagger UI (Apache-2.0) out of the package `fastapi-offline`, in colours of our own."""
+    _describe_keys(app)
     folder = Path(str(files("fastapi_offline") / "static"))
     assets = StaticFiles(directory=folder, packages=[("service.api", "static")])
     app.mount(ASSETS, assets, name="docs-assets")
@@ -40,6 +55,21 @@ def add_docs(app: FastAPI) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return page
+
+
+def _describe_keys(app: FastAPI) -> None:
+    """Tell clients that are made from the document where a key goes."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        document["components"]["securitySchemes"] = KEYS
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                operation["security"] = [] if need_of(path) is Need.OPEN else NONE_OR_ONE
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] # the framework's own way to add to it
 
 
 def _policy_of(page: bytes) -> str:

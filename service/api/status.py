@@ -87,7 +87,14 @@ async def model(runtime: OpenRuntime) -> ModelBody:
     )
 
 
-@router.get("/metrics", response_class=Response, responses=documented(*DOOR))
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **documented(*DOOR),
+    },
+)
 @router.api_route("/metrics", methods=PROBED, include_in_schema=False, response_model=None)
 async def metrics(runtime: OpenRuntime) -> Response:
     """Prometheus text format."""

@@ -13,10 +13,15 @@ Paths = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("openapi")
-    document: Paths = create_app(tiny_settings(folder, folder)).openapi()["paths"]
-    return document
+    return create_app(tiny_settings(folder, folder)).openapi()
+
+
+@pytest.fixture(scope="module")
+def paths(document: dict[str, Any]) -> Paths:
+    found: Paths = document["paths"]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -70,3 +75,17 @@ def test_upload_is_documented_in_every_form(paths: Paths) -> None:
 
     assert set(content) >= {"multipart/form-data", "application/dicom", "image/png", "image/jpeg"}
     assert content["multipart/form-data"]["schema"]["required"] == ["file"]
+
+
+def test_client_that_is_made_from_it_knows_where_a_key_goes(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+
+    assert schemes["bearer"]["scheme"] == "bearer"
+    assert (schemes["header"]["in"], schemes["header"]["name"]) == ("header", "X-API-Key")
+    for path, operations in document["paths"].items():
+        named = {name for one in next(iter(operations.values()))["security"] for name in one}
+        assert named == (set() if need_of(path) is Need.OPEN else set(schemes)), path
+
+
+def test_metrics_are_documented_as_text(paths: Paths) -> None:
+    assert set(paths["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
