@@ -60,10 +60,16 @@ def describe_studies(
 def fit_baseline(
     train: Features, targets: NDArray[np.int64], test: Features
 ) -> NDArray[np.float64]:
-    """Logistic regression on the training features -> probabilities (N, F) on the test ones."""
+    """Logistic regression on the training features -> probabilities (N, F) on the test ones.
+
+    Where all are of one finding it is certain of that, as there is nothing to regress on.
+    """
+    probabilities_nf = np.zeros((len(test), len(FINDINGS)))
+    if len(only := np.unique(targets)) == 1:
+        probabilities_nf[:, only] = 1
+        return probabilities_nf
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     model.fit(train, targets)
-    probabilities_nf = np.zeros((len(test), len(FINDINGS)))
     probabilities_nf[:, model.classes_] = model.predict_proba(test)
     return probabilities_nf
 

@@ -1,6 +1,6 @@
 """The state of a run on disk: written whole or not at all, so that SIGKILL cannot tear it."""
 
-import os
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,11 +23,10 @@ class RunDamaged(ValueError):
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """Replace the run's checkpoint in one step."""
-    part = folder / (CHECKPOINT + ".part")
-    torch.save(dict(state), part)
-    with part.open("rb") as handle:
-        os.fsync(handle.fileno())
-    part.replace(folder / CHECKPOINT)
+    # Into memory first: on a full disk torch.save fails with the position of a byte.
+    body = io.BytesIO()
+    torch.save(dict(state), body)
+    write_whole(folder / CHECKPOINT, body.getvalue())
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -90,4 +89,4 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        raise RunDamaged(f"{path} is damaged ({error}): train the run anew") from error
+        raise RunDamaged(f"{path} is damaged ({error}): remove the run, train it anew") from error

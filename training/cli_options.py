@@ -92,8 +92,9 @@ def workplace(
     name = run or (config.name if config else None)
     if name is None:
         raise typer.BadParameter("which run? pass --run or --config")
-    named_folder = os.sep in name or Path(name).is_dir()
-    folder = Path(name) if named_folder else (models or places.models_dir) / name
+    # The name of a configuration is no path: a folder of data may be called the same.
+    is_folder = run is not None and (os.sep in run or Path(run).is_dir())
+    folder = Path(name) if is_folder else (models or places.models_dir) / name
     return Workplace(data or places.data_dir, folder, wide_console(), drop_leaks)
 
 

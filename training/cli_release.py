@@ -89,7 +89,7 @@ def release_command(
 
 
 @app.command("make")
-def make_command(
+def make_command(  # noqa: PLR0913 - each is an option of the command
     *,
     config: Annotated[Path, typer.Option("--config", help="TOML of the run.")],
     version: VersionOption,
@@ -101,10 +101,11 @@ def make_command(
     fold_epochs: FoldEpochsOption = None,
     data: DataOption = None,
     models: ModelsOption = None,
+    drop_leaks: LeaksOption = False,
 ) -> None:
     """All acts of a run, from fit to release; the same command resumes an interrupted one."""
     settings = read_config(config)
-    place = workplace(settings, data, models, None, None, drop_leaks=False)
+    place = workplace(settings, data, models, None, None, drop_leaks)
     wish = Wish(
         Version(store, "cxr-triage", version, tuple(note or ())),
         is_promoted=promote,

@@ -105,7 +105,7 @@ class RunConfig(_Frozen):
     """Start from ImageNet weights, see `training.pretrained`."""
     precision: Precision = Precision.FP32
     preprocess: PreprocessSpec = PreprocessSpec(side_px=224)
-    views: tuple[TtaView, ...] = tuple(TtaView)
+    views: Annotated[tuple[TtaView, ...], Field(min_length=1)] = tuple(TtaView)
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     optimiser: OptimiserConfig = OptimiserConfig()

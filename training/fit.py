@@ -21,7 +21,14 @@ from service.core.files import write_whole
 from service.core.findings import FINDINGS
 from service.core.network import TriageNetwork, build_network
 from training.augment import augment_batch
-from training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from training.checkpoint import (
+    CHECKPOINT,
+    WEIGHTS,
+    RunDamaged,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
 from training.config import RunConfig, Sampling
 from training.data.dataset import Dataset
 from training.data.sampling import sampling_weights, source_priors
@@ -234,6 +241,8 @@ def fit(
 
     Raises
     ------
+    RunDamaged
+        Epochs were trained, and their weights are gone.
     RunMismatch
         The folder belongs to a run of another configuration.
     TeamMismatch
@@ -242,6 +251,8 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     team = join_team()
     trainer = Trainer(config=config, train=train, val=val, folder=folder, team=team)
+    if trainer.log and not (folder / WEIGHTS).is_file():
+        raise RunDamaged(f"{folder / WEIGHTS} is gone: remove {CHECKPOINT}, and it begins anew")
     if team.is_leader:
         write_whole(folder / CONFIG, config.model_dump_json(indent=2).encode())
     return trainer.run(on_epoch, on_step)

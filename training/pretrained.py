@@ -37,7 +37,7 @@ ORIGINS = {
 
 
 class PretrainedMissing(ValueError):
-    """The package that holds the weights is not installed."""
+    """No ImageNet weights for the network: there are none, or their package is not installed."""
 
 
 def build_pretrained(architecture: Architecture, *, findings: int, dropout: float) -> TriageNetwork:
@@ -46,10 +46,14 @@ def build_pretrained(architecture: Architecture, *, findings: int, dropout: floa
     Raises
     ------
     PretrainedMissing
-        EfficientNet-Lite0, and its package is not installed.
+        An architecture without any, or EfficientNet-Lite0, and its package is not installed.
     urllib.error.URLError
         torchvision's weights can be reached neither in its cache nor by the network.
     """
+    if architecture not in ORIGINS:
+        raise PretrainedMissing(
+            f"there are no ImageNet weights for {architecture}: set imagenet = false"
+        )
     if architecture is not Architecture.EFFICIENTNET_LITE0:
         return build_network(architecture, findings=findings, imagenet=True, dropout=dropout)
     network = build_network(architecture, findings=findings, dropout=dropout)

@@ -7,9 +7,11 @@ from urllib.error import URLError
 import pytest
 
 from service.core.artifact import Manifest
+from service.core.findings import Finding
 from tests.training.study_folders import tiny_toml, write_manifest_folder
 from training import cli
 from training.config import OptimiserConfig, RunConfig, read_config
+from training.phantoms import draw_chest, encode_png8
 
 CONFIGS = Path(cli.__file__).with_name("configs")
 STORE = Path(__file__).parents[2] / "model_store"
@@ -59,6 +61,67 @@ def test_misspelt_key_of_a_config_is_named(
 
     assert run(monkeypatch, "fit", "--config", "bad.toml") == 1
     assert "epoch" in capsys.readouterr().err
+
+
+def test_recipe_without_a_view_is_refused_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("blind.toml").write_text("views = []\n")
+
+    assert run(monkeypatch, "fit", "--config", "blind.toml") == 1
+    assert "views" in capsys.readouterr().err
+
+
+def test_folder_that_is_called_like_a_configuration_is_not_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_manifest_folder(tmp_path / "tiny")
+    config = tiny_toml(tmp_path / "tiny.toml", epochs=1, samples_per_epoch=16)
+    before = sorted(data.iterdir())
+    words = ["fit", "--config", str(config), "--data", str(data), "--threads", "1"]
+
+    assert run(monkeypatch, *words) == 0
+
+    assert sorted(data.iterdir()) == before
+    assert (tmp_path / "runs" / "tiny" / "weights.safetensors").is_file()
+
+
+def leaking_folder(folder: Path) -> Path:
+    body = encode_png8(draw_chest(1, Finding.NORMAL, 96, 96))
+    for name in ("train/normal/patient1.png", "val/normal/patient1.png", "test/normal/a.png"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body + name.encode())
+    return folder
+
+
+def test_leak_that_can_be_dropped_names_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, data = tiny_toml(tmp_path / "tiny.toml"), leaking_folder(tmp_path / "data")
+
+    assert run(monkeypatch, "fit", "--config", str(config), "--data", str(data)) == 1
+    assert "--drop-leaks leaves out of training" in capsys.readouterr().err
+
+
+def test_leak_between_val_and_test_names_no_option_that_would_not_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, data = tiny_toml(tmp_path / "tiny.toml"), leaking_folder(tmp_path / "data")
+    (data / "test/normal/a.png").rename(data / "test/normal/patient1.png")
+
+    assert run(monkeypatch, "fit", "--config", str(config), "--data", str(data)) == 1
+    assert "--drop-leaks" not in capsys.readouterr().err
+
+
+def test_whole_chain_drops_leaks_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, data = tiny_toml(tmp_path / "tiny.toml"), leaking_folder(tmp_path / "data")
+    words = ["make", "--config", str(config), "--data", str(data), "--version", "1.0.0"]
+
+    assert run(monkeypatch, *words, "--drop-leaks") == 1
+    assert "no study in train" in capsys.readouterr().err
 
 
 def test_missing_config_file_is_one_line(

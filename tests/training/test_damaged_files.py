@@ -4,13 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from service.core.findings import FINDINGS
 from service.core.network import build_network
 from tests.training.study_folders import FEW, tiny_config, tiny_toml, write_manifest_folder
 from training import cli
 from training.audit.results import AUDIT, Audit
-from training.checkpoint import CHECKPOINT, WEIGHTS, RunDamaged, read_weights, save_weights
+from training.checkpoint import (
+    CHECKPOINT,
+    WEIGHTS,
+    RunDamaged,
+    read_weights,
+    save_checkpoint,
+    save_weights,
+)
 from training.config import ConfigInvalid, read_config
 from training.data.sources import SourcesInvalid, read_sources
 from training.manifest import EPOCH, TimeInvalid, time_of_making
@@ -66,6 +74,18 @@ def test_weights_that_were_cut_are_named(run_folder: Path) -> None:
 
     with pytest.raises(RunDamaged, match=WEIGHTS):
         read_weights(run_folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [(WEIGHTS, save_weights), (CHECKPOINT, save_checkpoint)]
+)
+def test_full_disk_is_told_as_one(name: str, write: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / f"{name}.part").symlink_to("/dev/full")
+
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, {"weight": torch.zeros(9)})
+
+    assert not (tmp_path / name).exists()
 
 
 def test_damaged_configuration_of_a_run_is_named(run_folder: Path) -> None:

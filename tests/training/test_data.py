@@ -300,7 +300,7 @@ def test_a_blank_around_a_patient_id_makes_no_other_patient(tmp_path: Path) -> N
         ("train,a.png,normal,,1", "line 2: source is empty"),
         ("train,a.png,normal,east,1,x", "line 2: more cells than columns"),
         ("train,a.png,normal,east," + "x" * 140_000, "line 1: field larger"),
-        ("train,a.png,covid,east,1", "line 2: 'covid' is not a valid Finding"),
+        ("train,a.png,covid,east,1", "line 2: 'covid' is not a valid Finding; expected normal"),
     ],
 )
 def test_a_row_that_is_not_whole_is_refused(tmp_path: Path, row: str, told: str) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from tests.training.study_folders import FEW, quiet, tiny_config, tiny_toml, write_manifest_folder
 from training.acts.steps import Workplace, run_fit
-from training.checkpoint import WEIGHTS
+from training.checkpoint import CHECKPOINT, WEIGHTS, RunDamaged
 from training.config import OptimiserConfig, RunConfig, Sampling, read_config
 from training.data.dataset import Dataset, load_dataset
 from training.data.index import index_studies
@@ -95,6 +95,16 @@ def test_finished_run_is_left_alone(tmp_path: Path, splits: tuple[Dataset, Datas
 
     assert again == log
     assert (tmp_path / WEIGHTS).read_bytes() == before
+
+
+def test_finished_run_whose_weights_are_gone_is_not_called_finished(
+    tmp_path: Path, splits: tuple[Dataset, Dataset]
+) -> None:
+    train_in(tmp_path, splits, tiny_config())
+    (tmp_path / WEIGHTS).unlink()
+
+    with pytest.raises(RunDamaged, match=f"remove {CHECKPOINT}, and it begins anew"):
+        train_in(tmp_path, splits, tiny_config())
 
 
 def test_folder_of_another_configuration_is_refused(

