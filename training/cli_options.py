@@ -99,7 +99,13 @@ def workplace(
 
 
 def wide_console() -> Console:
-    """A terminal as it is; anything else wide enough that no number is cut off."""
+    """A terminal as it is; anything else wide enough that no number is cut off.
+
+    Brackets and colons are printed as they stand: what is printed names sources, and those are of
+    a manifest, where `Site [CR]` is a name.
+    """
     is_quiet = not join_team().is_leader
-    console = Console(quiet=is_quiet)
-    return console if console.is_terminal else Console(width=REPORT_COLUMNS, quiet=is_quiet)
+    console = Console(quiet=is_quiet, markup=False, emoji=False)
+    if console.is_terminal:
+        return console
+    return Console(width=REPORT_COLUMNS, quiet=is_quiet, markup=False, emoji=False)

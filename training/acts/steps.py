@@ -253,7 +253,8 @@ def _check_split(place: Workplace, digest: str) -> None:
     """A run may only be tuned where nothing of its training set is in val."""
     noted = place.run / SPLIT
     if not noted.is_file():
-        place.console.print(f"[yellow]no {SPLIT} in the run: cannot prove it was this split")
+        text = f"no {SPLIT} in the run: cannot prove it was this split"
+        place.console.print(text, style="yellow", markup=False)
     elif _read_digest(noted) != digest:
         raise RunIncomplete("the data folder holds another split than the run was trained on")
 
@@ -281,5 +282,5 @@ def _epoch_line(epoch: Epoch, epochs: int) -> str:
 
 def progress_bar(console: Console) -> Progress:
     """Description, bar, count and time that is left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console)

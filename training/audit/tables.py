@@ -1,7 +1,7 @@
 """An audit as tables for the terminal."""
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from service.core.artifact import AuditVerdict
 from training.audit.results import Audit, AuditTest, LungQuality
@@ -27,9 +27,8 @@ def verdict_table(audit: Audit) -> Table:
     for heading in ("test", "verdict", "why"):
         table.add_column(heading)
     for test in audit.tests:
-        colour = COLOURS[test.verdict]
-        verdict = f"[{colour}]{test.verdict}[/]"
-        table.add_row(test.name, verdict, escape("\n".join(test.reasons)) or "-")
+        verdict = Text(test.verdict, style=COLOURS[test.verdict])
+        table.add_row(test.name, verdict, "\n".join(test.reasons) or "-")
     return table
 
 
@@ -53,8 +52,8 @@ def measured_table(test: AuditTest) -> Table:
         table.add_column(heading, justify="right" if heading in ("images", "value") else "left")
     for measured in test.measured:
         table.add_row(
-            escape(measured.where),
-            escape(measured.what),
+            measured.where,
+            measured.what,
             str(measured.images),
             text_of(measured.value),
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rich.table import Table
+from rich.text import Text
 
 from service.core.artifact import MetricInterval
 from service.core.findings import FINDINGS
@@ -238,7 +239,7 @@ def bar_table(bars: Iterable[Bar]) -> Table:
         table.add_column(heading)
     for bar in bars:
         bound = f"{'<=' if bar.is_ceiling else '>='} {bar.bound:g}"
-        outcome = "met" if bar.is_met else "[red]not met[/]"
+        outcome = Text("met") if bar.is_met else Text("not met", style="red")
         table.add_row(bar.name, bar.data, text_of(bar.measured), bound, outcome)
     return table
 
