@@ -161,14 +161,16 @@ def export(
     context: typer.Context,
     out: Annotated[Path, typer.Argument(help="File to write; `-` is the pipe.")],
     file_format: Annotated[Format, typer.Option("--format", help="csv or parquet.")] = Format.CSV,
-    since: Annotated[datetime | None, typer.Option(help="Only rows from this time (UTC).")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="From this time (UTC, unless told).")
+    ] = None,
     by: By = "",
 ) -> None:
     """Write the rows out; that it is asked for is recorded before the first one leaves."""
     write = export_csv if file_format is Format.CSV else export_parquet
     if file_format is Format.PARQUET:
         check_parquet()
-    first = None if since is None else since.replace(tzinfo=UTC)
+    first = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     with (
         closing(open_reader(context.obj.url)) as reader,
         nullcontext(sys.stdout.buffer) if out == PIPE else out.open("wb") as raw,

@@ -5,7 +5,7 @@ import importlib.util
 import io
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -128,4 +128,5 @@ def _pages(
 def _from(table: Table, since: datetime | None) -> tuple[ColumnElement[bool], ...]:
     if since is None:
         return ()
-    return (table.c.received_at >= since.isoformat(timespec="microseconds"),)
+    first = since.astimezone(UTC).isoformat(timespec="microseconds")
+    return (table.c.received_at >= first,)

@@ -162,6 +162,18 @@ def test_reports_are_joined_from_a_file(log: str, tmp_path: Path) -> None:
     assert _run("shadow", "verify")[0] == 0
 
 
+@pytest.mark.parametrize("since", ["2026-01-20T12:00:00", "2026-01-20T14:00:00+0200"])
+def test_an_export_begins_at_the_moment_that_was_named(
+    log: str, tmp_path: Path, since: str
+) -> None:
+    asked = "SELECT COUNT(*) FROM shadow_log WHERE received_at >= '2026-01-20T12:00:00'"
+    ((expected,),) = read_log(log, asked)
+
+    code, told = _run("shadow", "export", str(tmp_path / "log.csv"), "--since", since)
+
+    assert (code, told.strip()) == (0, f"{expected} rows")
+
+
 @pytest.mark.parametrize(
     ("last", "message"),
     [
