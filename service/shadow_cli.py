@@ -161,9 +161,7 @@ def export(
     context: typer.Context,
     out: Annotated[Path, typer.Argument(help="File to write; `-` is the pipe.")],
     file_format: Annotated[Format, typer.Option("--format", help="csv or parquet.")] = Format.CSV,
-    since: Annotated[
-        datetime | None, typer.Option(help="From this time (UTC, unless told).")
-    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="From when; UTC if not told.")] = None,
     by: By = "",
 ) -> None:
     """Write the rows out; that it is asked for is recorded before the first one leaves."""
