@@ -1,7 +1,7 @@
 """What `cxr-triage shadow verify` checks besides the chains: noted heads, and the pages' index."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -9,9 +9,13 @@ from sqlalchemy import Table
 
 from service.record import Head, Pseudonymiser, Reader, VerifyReport, open_reader
 from service.record.case_index import CaseIndex, open_case_index
-from service.record.gaps import Gap
+from service.record.gaps import Gap, find_gap
 from service.record.index_check import first_forged_case
 from service.record.tables import CHAINED, evidence_log, shadow_log
+
+UNANCHORED: Final = (
+    "no head of them is noted beside the database, nor given: rows cut off the end would pass"
+)
 
 NOTED_HEAD: Final = re.compile(
     r"(?P<sequence>[0-9]{1,18}) rows(?P<evidence> of evidence)? hold, up to "
@@ -45,6 +49,19 @@ def _noted_head(told: str) -> tuple[Table, Head]:
         raise ValueError(f"{told!r}; expected a line that `shadow verify` printed")
     table = evidence_log if found["evidence"] else shadow_log
     return table, Head(int(found["sequence"]), found["digest"])
+
+
+def describe_chain(
+    reader: Reader, table: Table, head: Head, signer: Pseudonymiser | None, noted: Sequence[Head]
+) -> Iterator[str]:
+    """How far a chain holds, what was purged of it, and what nobody could notice."""
+    yield head_line(table, head)
+    with reader.reading() as connection:
+        gap = find_gap(connection, table)
+    if gap is not None:
+        yield from describe_gap(table, gap, signer, noted)
+    if not noted and not reader.has_anchor(table):
+        yield UNANCHORED
 
 
 def describe_gap(

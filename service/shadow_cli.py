@@ -36,7 +36,7 @@ from service.record.criteria import DEFAULT_CRITERIA, Criteria, FindingCriteria
 from service.record.database import open_engine
 from service.record.evidence import evidence_columns
 from service.record.export import check_parquet, count_rows, export_csv, export_parquet
-from service.record.gaps import find_gap, purge
+from service.record.gaps import purge
 from service.record.queries import find_by_pseudonym
 from service.record.record import anchors_beside
 from service.record.schema import migrate
@@ -46,8 +46,7 @@ from service.review.desk import ReviewDesk
 from service.shadow_checks import (
     check_index,
     describe_breaks,
-    describe_gap,
-    head_line,
+    describe_chain,
     noted_heads,
     opened_index,
 )
@@ -100,10 +99,7 @@ def verify(
             table: reader.verify(*noted[table], table=table, signer=signer) for table in CHAINED
         }
         for table, report in reports.items():
-            typer.echo(head_line(table, report.head))
-            with reader.reading() as connection:
-                gap = find_gap(connection, table)
-            for line in () if gap is None else describe_gap(table, gap, signer, noted[table]):
+            for line in describe_chain(reader, table, report.head, signer, noted[table]):
                 typer.echo(line)
     faults = describe_breaks(list(reports.values()))
     forged = check_index(log.url) if has_index and not faults else None

@@ -92,6 +92,10 @@ class Reader:
             after = GENESIS if gap is None else gap.head
             return verify(connection, *noted, table=table, after=after)
 
+    def has_anchor(self, table: Table) -> bool:
+        """Whether a head of this table is noted beside the database, and can be read."""
+        return self._read_anchor(table) is not None
+
     def check_anchor(self) -> None:
         """Refuse a log that lost rows from its end: writing on would hide it.
 

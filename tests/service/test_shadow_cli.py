@@ -13,6 +13,7 @@ from service.core.artifact import load_artifact, load_current, write_current
 from service.record import Identifier, Pseudonymiser, SiteKeyMissing, load_or_create_key
 from service.record.gaps import RetentionTooShort
 from service.report_import import ReportsUnreadable
+from service.shadow_checks import UNANCHORED
 from service.simulate import LogNotEmpty
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.record_log import tamper
@@ -70,9 +71,19 @@ def test_an_early_head_does_not_stand_for_the_one_beside_the_database(log: str) 
     assert (code, "row 201: tail_missing" in told) == (1, True)
 
 
+def test_without_any_noted_head_verify_says_that_a_cut_end_would_pass(log: str) -> None:
+    whole = _run("shadow", "verify")[1].splitlines()
+    Path(f"{log.removeprefix('sqlite:///')}.head").unlink()
+
+    code, told = _run("shadow", "verify")
+    noted = _run("shadow", "verify", "--head", whole[0])[1]
+
+    assert (code, told.splitlines()) == (0, [whole[0], UNANCHORED, whole[1]])
+    assert noted.splitlines() == whole
+
+
 def test_of_two_noted_heads_of_one_table_the_false_one_is_found(log: str) -> None:
-    _, told = _run("shadow", "verify")
-    true = told.splitlines()[0]
+    true = _run("shadow", "verify")[1].splitlines()[0]
     forged = f"100 rows hold, up to sha256:{'a' * 64}"
 
     codes = [
@@ -163,9 +174,7 @@ def test_reports_are_joined_from_a_file(log: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("since", ["2026-01-20T12:00:00", "2026-01-20T14:00:00+0200"])
-def test_an_export_begins_at_the_moment_that_was_named(
-    log: str, tmp_path: Path, since: str
-) -> None:
+def test_an_export_begins_when_it_was_told_to(log: str, tmp_path: Path, since: str) -> None:
     asked = "SELECT COUNT(*) FROM shadow_log WHERE received_at >= '2026-01-20T12:00:00'"
     ((expected,),) = read_log(log, asked)
 
