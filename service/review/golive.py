@@ -43,8 +43,8 @@ class Criterion:
     low, high
         Anytime-valid interval at the registered confidence.
     needed
-        Further cases until it is proven, at the share seen so far; None where that share does
-        not exceed the target.
+        Further cases until it is proven, at the share seen so far and half a case more of each
+        kind; None where that does not exceed the target.
     unit
         What `needed` counts.
     """
@@ -60,6 +60,17 @@ class Criterion:
     decision: Decision
     needed: int | None
     unit: str
+
+    @property
+    def outlook(self) -> str:
+        """What it takes to prove it, in words."""
+        if self.needed is not None:
+            return f"{self.needed:,} more {self.unit} at this rate"
+        if self.value is None:
+            return f"no {self.unit} yet"
+        if self.value <= self.target:
+            return "the share seen does not exceed the target"
+        return f"too few {self.unit} to say how many more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,8 @@ def still_needed(successes: int, total: int, target: float, confidence: float) -
 
     Returns
     -------
-    None where the share seen so far does not exceed the target: waiting would prove nothing.
+    None where that share, with half a case more of each kind, does not exceed the target: nothing
+    says that waiting would prove it.
     """
     share = (successes + PRIOR[0]) / (total + sum(PRIOR))
     if share <= target:

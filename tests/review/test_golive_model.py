@@ -28,7 +28,8 @@ from service.record.rows import columns_of
 from service.record.schema import migrate
 from service.record.tables import evidence_log, shadow_log
 from service.review.desk import ReviewDesk
-from service.review.golive import GoLive
+from service.review.golive import Criterion, Decision, GoLive
+from service.review.statistics import still_needed
 from tests.support.record_entries import MODEL, evaluated
 from tests.support.simulated import open_pages
 
@@ -142,6 +143,29 @@ def test_the_command_judges_what_current_names(
     assert (told["decision"], told["others"][0]["reported"]) == ("EXTEND", STUDIES)
 
 
+@pytest.mark.parametrize(
+    ("right", "total", "words"),
+    [
+        (0, 0, "no positives yet"),
+        (5, 5, "too few positives to say how many more"),
+        (19, 21, "too few positives to say how many more"),
+        (9, 10, "the share seen does not exceed the target"),
+        (44, 44, "39 more positives at this rate"),
+    ],
+)
+def test_what_it_takes_is_said_of_the_share_that_is_shown(
+    right: int, total: int, words: str
+) -> None:
+    target = 0.95 if total == 5 else 0.9
+    told = Criterion(
+        name="sensitivity", finding="pneumonia", target=target, successes=right, total=total,
+        value=right / total if total else None, low=0, high=1, decision=Decision.EXTEND,
+        needed=still_needed(right, total, target, 0.95), unit="positives",
+    )  # fmt: skip
+
+    assert told.outlook == words
+
+
 async def test_criteria_before_the_first_radiograph_are_shown_undecided(
     tiny_store: Path, tmp_path: Path
 ) -> None:
@@ -155,5 +179,6 @@ async def test_criteria_before_the_first_radiograph_are_shown_undecided(
         told = await client.get("/review/api/golive")
 
     assert "No criteria are registered" not in page.text
+    assert ("no positives yet" in page.text, "share seen" in page.text) == (True, False)
     assert (told.status_code, told.json()["decision"]) == (200, "EXTEND")
     assert (told.json()["radiographs"], told.json()["others"]) == (0, [])
