@@ -1,5 +1,6 @@
 """Radiograph -> alias of the scanner it came from, out of a closed set that the site named."""
 
+import unicodedata
 from collections.abc import Mapping
 
 from service.core.radiograph import DicomContext
@@ -14,7 +15,8 @@ class Scanners:
     Parameters
     ----------
     aliases
-        Station name, or `manufacturer|model`, to alias; compared without regard to case.
+        Station name, or `manufacturer|model`, to alias; compared without regard to case, to blanks
+        around a name and to half and full width.
 
     Attributes
     ----------
@@ -23,7 +25,7 @@ class Scanners:
     """
 
     def __init__(self, aliases: Mapping[str, str]) -> None:
-        self._aliases = {name.strip().casefold(): alias for name, alias in aliases.items()}
+        self._aliases = {_folded(name): alias for name, alias in aliases.items()}
         self.names = (*sorted(set(self._aliases.values())), OTHER)
         named = list(self._aliases.items())
         several = {alias for _, alias in named if [a for _, a in named].count(alias) > 1}
@@ -33,6 +35,11 @@ class Scanners:
         """Station name first, then manufacturer and model."""
         if context is None:
             return OTHER
-        station = context.station_name.strip().casefold()
-        product = f"{context.manufacturer.strip()}|{context.model_name.strip()}".casefold()
+        station = _folded(context.station_name)
+        product = _folded(f"{context.manufacturer}|{context.model_name}")
         return self._aliases.get(station) or self._aliases.get(product) or OTHER
+
+
+def _folded(name: str) -> str:
+    parts = unicodedata.normalize("NFKC", name).casefold().split("|")
+    return "|".join(part.strip() for part in parts)
