@@ -65,7 +65,11 @@ def status(
     if comparison.detector is None:
         typer.echo("the model that serves was released without a drift reference", err=True)
         raise typer.Exit(1)
-    state = load_state(address.state_folder / STATE, comparison.digest, comparison.detector)
+    path = address.state_folder / STATE
+    state = load_state(path, comparison.digest, comparison.detector)
+    if path.is_file() and not state.scanners:
+        typer.echo(f"{STATE} cannot be read: whether a scanner drifts is not known", err=True)
+        raise typer.Exit(1)
     lines = list(describe_scanners(comparison.detector, state.scanners))
     if as_json:
         for line in lines:

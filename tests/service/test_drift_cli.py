@@ -103,3 +103,14 @@ def test_model_without_a_reference_says_so(
 
     assert result.exit_code == 1
     assert "without a drift reference" in result.stderr
+
+
+def test_a_state_that_cannot_be_read_is_not_told_as_silence(site: Path) -> None:
+    nothing = CliRunner().invoke(app, ["drift", "status"])
+    (site / "record").mkdir(exist_ok=True)
+    (site / "record" / STATE).write_bytes(b"not an archive")
+
+    result = CliRunner().invoke(app, ["drift", "status"])
+
+    assert (nothing.exit_code, result.exit_code) == (0, 1)
+    assert "whether a scanner drifts is not known" in result.output
