@@ -55,7 +55,11 @@ class Decoders:
             An earlier part of the same radiograph has run, so this part goes before all new ones.
         """
         await self._wait_for_thread(turn, has_begun)
-        job = asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        try:
+            job = asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        except BaseException:
+            self._hand_on()  # a thread that the system refused now may be had later
+            raise
         job.add_done_callback(self._release)
         # A caller that leaves cannot stop the thread, and the thread is not free before it is done.
         return await asyncio.shield(job)
@@ -69,7 +73,10 @@ class Decoders:
         """
         if not self._free:
             return work
-        begun = self._threads.submit(work)
+        try:
+            begun = self._threads.submit(work)
+        except RuntimeError:  # no thread can be started
+            return work
         return lambda: work() if begun.cancel() else begun.result()
 
     def close(self) -> None:

@@ -192,3 +192,38 @@ async def test_failure_of_a_part_is_that_of_who_asks_for_it() -> None:
         await decoders.run(do_both)
 
     decoders.close()
+
+
+@pytest.fixture
+def no_new_thread(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """As at the limit of a container, which counts threads."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    return monkeypatch
+
+
+async def test_a_thread_that_the_system_refuses_is_not_counted_as_busy_for_ever(
+    no_new_thread: pytest.MonkeyPatch,
+) -> None:
+    decoders = Decoders(2)
+    async with asyncio.timeout(20):
+        refused = await asyncio.gather(
+            *(decoders.run(lambda: "done") for _ in range(3)), return_exceptions=True
+        )
+        no_new_thread.undo()
+        assert await decoders.run(lambda: "done") == "done"
+    assert [type(error) for error in refused] == [RuntimeError] * 3
+    decoders.close()
+
+
+async def test_work_beside_is_done_by_its_caller_where_no_thread_can_be_started(
+    no_new_thread: pytest.MonkeyPatch,
+) -> None:
+    decoders = Decoders(2)
+
+    assert decoders.beside(lambda: "done")() == "done"
+    no_new_thread.undo()
+    decoders.close()
