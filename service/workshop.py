@@ -63,9 +63,10 @@ class Workshop:
 
     async def open_serving(self, artifact: Artifact) -> Serving:
         """Verify an artifact on the engine, and build all that is made for one model."""
-        comparison = open_comparison(artifact.files)
+        comparison = await asyncio.to_thread(open_comparison, artifact.files)
+        model = await asyncio.to_thread(serve_model, artifact)
         engine = await asyncio.to_thread(self._open_engine, artifact)
-        model, mode = serve_model(artifact), Mode(self.settings.mode)
+        mode = Mode(self.settings.mode)
         ledger = Ledger(
             record=self.record, pseudonymiser=self.pseudonymiser, mode=mode,
             model=model.stamp, clock=time.perf_counter,

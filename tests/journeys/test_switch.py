@@ -2,18 +2,22 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
+import pytest
 
+from service.case import serve_model
 from service.core.artifact import MANIFEST, load_artifact, load_current, write_current
 from service.core.drift_reference import DRIFT_REFERENCE, write_reference
 from service.core.findings import ABNORMAL
 from service.cores import count_cores
 from service.decoders import Decoders
+from service.drift_sighting import open_comparison
 from service.record import open_reader
 from tests.support.apps import OpenApp, SlowUpload, open_app, tiny_settings
 from tests.support.drift import tiny_reference
@@ -22,6 +26,9 @@ from tests.support.gates import Gate
 from tests.support.models import TinyChoices, build_tiny_artifact
 from tests.support.radiographs import png_bytes
 from tests.support.simulated import LOCAL
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 CROWD, FEW = 12, 4
 """More than one call of the engine takes, and some more."""
@@ -161,6 +168,29 @@ async def test_drift_compares_each_radiograph_with_the_reference_of_its_own_mode
 
     assert track is not None
     assert track.images == FEW
+
+
+async def test_what_a_version_brings_is_read_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = _two_versions(tmp_path / "store", with_references=True)
+    holding_up: list[str] = []
+
+    def watched(read: Callable[[T], U]) -> Callable[[T], U]:
+        def read_watched(what: T) -> U:
+            with suppress(RuntimeError):  # on a thread of its own no loop is running
+                asyncio.get_running_loop()
+                holding_up.append(read.__name__)
+            return read(what)
+
+        return read_watched
+
+    for read in (open_comparison, serve_model):
+        monkeypatch.setattr(f"service.workshop.{read.__name__}", watched(read))
+    async with open_app(tiny_settings(store, tmp_path)) as service:
+        await promote(service, store, "0.0.2")
+
+    assert holding_up == []
 
 
 async def test_explanation_under_way_names_the_model_that_gives_it(tmp_path: Path) -> None:
