@@ -90,7 +90,7 @@ class Metrics:
         warnings: Iterable[str],
         tells_results: bool = True,
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._tells_results = tells_results
         self._scanners = frozenset(scanners)
         self._closed: dict[str, frozenset[str]] = {}
@@ -104,8 +104,8 @@ class Metrics:
         self._declare_candidate()
 
     def exposition(self) -> bytes:
-        """Text format for `GET /metrics`."""
-        return generate_latest(self._registry)
+        """All of them in text format, at once."""
+        return generate_latest(self.registry)
 
     def count_radiograph(self, ending: Ending) -> None:
         """Count one upload by how it ended."""
@@ -240,7 +240,7 @@ class Metrics:
     def _declare_pixels(self, scanners: Sequence[str]) -> None:
         self.image_checks = Counter(
             "cxr_image_checks", "What the picture itself said of a radiograph, by check.",
-            ["check", "outcome", "scanner"], registry=self._registry,
+            ["check", "outcome", "scanner"], registry=self.registry,
         )  # fmt: skip
         for labels_at_zero in product(IMAGE_CHECKS, ("passed", "doubted", "refused"), scanners):
             self.image_checks.labels(*labels_at_zero)
@@ -280,18 +280,18 @@ class Metrics:
         return value if value in self._closed[name] else OTHER
 
     def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
-        counter = Counter(name, text, [label], registry=self._registry)
+        counter = Counter(name, text, [label], registry=self.registry)
         for value in values:
             counter.labels(str(value))
         return counter
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, registry=self._registry)
+        return Gauge(name, text, labels, registry=self.registry)
 
     def _histogram(
         self, name: str, text: str, buckets: Sequence[float], **labels: Iterable[str]
     ) -> Histogram:
-        histogram = Histogram(name, text, list(labels), buckets=buckets, registry=self._registry)
+        histogram = Histogram(name, text, list(labels), buckets=buckets, registry=self.registry)
         combinations: list[tuple[str, ...]] = [()]
         for values in labels.values():
             combinations = [(*head, str(value)) for head in combinations for value in values]

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.answers import NOTICE
 from service.api.dependencies import OpenRuntime
+from service.api.exposition import expose
 from service.api.problems import DOOR, documented
 from service.api.schemas import (
     Health,
@@ -98,4 +99,4 @@ async def model(runtime: OpenRuntime) -> ModelBody:
 @router.api_route("/metrics", methods=PROBED, include_in_schema=False, response_model=None)
 async def metrics(runtime: OpenRuntime) -> Response:
     """Prometheus text format."""
-    return Response(runtime.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(await expose(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)

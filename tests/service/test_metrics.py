@@ -1,8 +1,11 @@
 """Metrics: closed label sets, there from the start."""
 
-import pytest
-from prometheus_client import CollectorRegistry
+import asyncio
 
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from service.api.exposition import expose
 from service.metrics import Ending, Metrics
 
 
@@ -109,3 +112,32 @@ def test_each_ending_is_counted(
     metrics.count_radiograph(ending)
 
     assert registry.get_sample_value("cxr_radiographs_total", {"outcome": ending.value}) == 1
+
+
+@pytest.mark.usefixtures("metrics")
+async def test_exposition_lets_others_have_their_turn_between_two_instruments(
+    registry: CollectorRegistry,
+) -> None:
+    turns: list[int] = []
+
+    async def take_turns() -> None:
+        while True:
+            turns.append(len(turns))
+            await asyncio.sleep(0)
+
+    families = {metric.name for metric in registry.collect()}
+    other = asyncio.create_task(take_turns())
+    body = await expose(registry)
+    other.cancel()
+
+    told = [line.split()[2] for line in body.decode().splitlines() if line.startswith("# TYPE")]
+    assert {name.removesuffix("_total") for name in told} == families
+    assert len(turns) >= len(families)
+
+
+async def test_exposition_is_what_the_library_gives_at_once() -> None:
+    registry = CollectorRegistry()
+    Counter("cxr_told", "By whom.", ["who"], registry=registry).labels("a").inc()
+    Histogram("cxr_taken", "How long.", registry=registry).observe(0.2)
+
+    assert await expose(registry) == generate_latest(registry)
