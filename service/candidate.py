@@ -125,7 +125,7 @@ class CandidateScorer:
         await self._drained.wait()
 
     async def close(self) -> None:
-        """Stop after the upload that is being scored; what waits is dropped and counted."""
+        """Return once no upload is being scored; that one and those that wait count as dropped."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -153,6 +153,9 @@ class CandidateScorer:
         try:
             evidence = await loop.run_in_executor(self._thread, self._score, offer)
             await self._note(evidence)
+        except asyncio.CancelledError:
+            self._count(CandidateEnding.DROPPED)
+            raise
         except RecordUnavailable:
             self._count(CandidateEnding.FAILED)
         except Exception as error:  # noqa: BLE001 - task boundary: one upload fails, the next may not

@@ -60,7 +60,7 @@ class CandidateEnding(StrEnum):
 
     SCORED = "scored"
     DROPPED = "dropped"
-    """There was no capacity for it."""
+    """There was no capacity for it, or the candidate ended first."""
     FAILED = "failed"
 
 
