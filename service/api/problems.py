@@ -1,5 +1,6 @@
 """The only table from error code to HTTP status, and the RFC 9457 body that carries it."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -73,6 +74,12 @@ DOOR: Final = (
 )  # fmt: skip
 """What every route but the open ones may answer, before it sees the request."""
 
+RULES: Final = frozenset(("literal_error", "greater_than_equal", "less_than_equal"))
+SHOULD_BE: Final = "Input should be "
+"""Faults that the framework tells by the rule alone, and how it begins to."""
+MEMBER: Final = re.compile(r"<[\w.]+: ('\w+')>")
+"""Of an enumeration, as Python shows it; a caller knows the value."""
+
 NOT_FOUND_DETAIL: Final = "nothing is at this path; paths are exact and end without a slash"
 INTERNAL_DETAIL: Final = "the service failed; the request id finds the log line"
 
@@ -110,7 +117,7 @@ class Problem(BaseModel):
 def problem_of(error: Exception) -> tuple[str, str, str | None]:
     """Code, detail and reason of any error, without a word that it may have quoted."""
     if isinstance(error, RequestValidationError):
-        places = sorted({".".join(map(str, item["loc"])) for item in error.errors()})
+        places = sorted({_place_of(item) for item in error.errors()})
         return InvalidRequest.code, f"missing or malformed: {', '.join(places)}", None
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
@@ -127,6 +134,16 @@ def _detail_of(error: HTTPException, status: HTTPStatus) -> str:
     if status is HTTPStatus.NOT_FOUND:
         return NOT_FOUND_DETAIL
     return error.detail if status in BODY_STATUS else status.phrase
+
+
+def _place_of(fault: Mapping[str, Any]) -> str:
+    """Where it is, and what is expected there if its words repeat nothing of what was sent."""
+    place = ".".join(map(str, fault["loc"]))
+    words = str(fault["msg"])
+    if fault["type"] not in RULES or not words.startswith(SHOULD_BE):
+        return place
+    expected = MEMBER.sub(r"\1", words.removeprefix(SHOULD_BE))
+    return f"{place} (expected: {expected})"
 
 
 def answer_problem(request: Request, error: Exception) -> Response:

@@ -33,6 +33,30 @@ async def test_headers_that_contradict_each_other_are_refused(
     assert headers[0][0] in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("header", "value", "expected"),
+    [
+        ("X-Priority", "STAT", "X-Priority (expected: 'stat' or 'routine')"),
+        ("X-Deadline-Ms", "0", "X-Deadline-Ms (expected: greater than or equal to 1)"),
+        ("X-Deadline-Ms", "3600001", "X-Deadline-Ms (expected: less than or equal to 3600000)"),
+        ("X-Deadline-Ms", "Doe^John", "X-Deadline-Ms"),
+    ],
+)
+async def test_header_out_of_its_bounds_is_told_them_and_never_repeated(
+    service: OpenApp, header: str, value: str, expected: str
+) -> None:
+    answer = await service.client.post("/predict", content=png_bytes(), headers={header: value})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+    assert answer.json()["detail"] == f"missing or malformed: header.{expected}"
+
+
+async def test_finding_that_no_map_is_drawn_for_is_told_those_that_are(service: OpenApp) -> None:
+    answer = await service.client.post("/explain?finding=normal", content=png_bytes())
+
+    assert "query.finding (expected: 'pneumonia' or 'tuberculosis')" in answer.json()["detail"]
+
+
 async def test_header_that_is_said_twice_is_one(service: OpenApp) -> None:
     headers = [("X-Priority", "stat"), ("X-Priority", "stat")]
 
