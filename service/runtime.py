@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -183,15 +184,7 @@ async def _assemble(
     shadow = CandidateSlot()
     stack.push_async_callback(shadow.close)
 
-    async def open_candidate() -> None:
-        """What fails is told once, and looked at again with the next change of the store."""
-        try:
-            named = await asyncio.to_thread(workshop.build_candidate, store, admission)
-            await shadow.replace(named)
-        except Exception as error:  # noqa: BLE001 - it may cost no answer, no start and no promotion
-            code = error.code if isinstance(error, CxrError) else None
-            log.error("candidate.refused", code=code, **describe_error(error))
-
+    open_candidate = partial(_open_candidate, workshop, store, admission, shadow)
     watch = watch_store(
         store,
         known=pointers,
@@ -216,6 +209,17 @@ async def _assemble(
     _show_model(metrics, serving)
     _show_state(runtime)
     return runtime
+
+
+async def _open_candidate(
+    workshop: Workshop, store: Path, admission: Admission, shadow: CandidateSlot
+) -> None:
+    """What fails is told once, and looked at again with the next change of the store."""
+    try:
+        await shadow.replace(await asyncio.to_thread(workshop.build_candidate, store, admission))
+    except Exception as error:  # noqa: BLE001 - it may cost no answer, no start and no promotion
+        code = error.code if isinstance(error, CxrError) else None
+        log.error("candidate.refused", code=code, **describe_error(error))
 
 
 def _build_admission(settings: Settings, slot: Slot) -> Admission:
