@@ -178,6 +178,23 @@ async def test_the_index_of_another_log_is_made_anew(log: _Log) -> None:
     assert [row["rank"] for row in log.rows()] == [0, 0]
 
 
+async def test_an_index_of_a_release_that_lacked_a_column_is_made_anew(log: _Log) -> None:
+    await log.append(_of_study())
+    before = log.rows()
+    log.index.close()
+    schema = "" if log.url.startswith("sqlite") else f"{SCHEMA}."
+    tamper(
+        _index_address(log.url),
+        f"UPDATE {schema}case_state SET version = 2",
+        f"ALTER TABLE {schema}case_state DROP COLUMN evidence_forgotten",
+        f"ALTER TABLE {schema}cases DROP COLUMN verdict_evidence",
+    )
+
+    log.index = open_case_index(log.url, log.record.reader)
+
+    assert log.rows() == before
+
+
 async def test_two_indexers_make_one_index(log: _Log) -> None:
     await log.append(*(_of_study(str(n) * 64) for n in range(6)))
     other = open_case_index(log.url, log.record.reader)
