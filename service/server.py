@@ -17,6 +17,7 @@ from service.core.errors import CxrError
 from service.linger import Lingering
 from service.logs import describe_error
 from service.memory import set_started_aside
+from service.parting import Parting
 from service.wire import protocol_with
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -160,8 +161,13 @@ def build_server(
         Addresses and networks whose `X-Forwarded-For` and `-Proto` are believed; no others' are,
         whatever the environment says.
     """
+
+    def is_ending() -> bool:
+        runtime = getattr(app.state, "runtime", None)
+        return runtime is not None and bool(runtime.admission.is_draining)
+
     config = uvicorn.Config(
-        Lingering(app),
+        Lingering(Parting(app, is_ending)),
         host=host,
         port=port,
         access_log=False,

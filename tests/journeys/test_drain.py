@@ -63,6 +63,7 @@ async def test_accepted_upload_is_answered_after_the_signal(
     log_lines = (tmp_path / "service.log").read_text(encoding="utf-8").splitlines()
     assert accepted.status_code == 200
     assert (late.status_code, late.json()["code"]) == (503, "SHUTTING_DOWN")
+    assert [answer.headers.get("connection") for answer in (accepted, late)] == ["close", "close"]
     assert exit_code == 0
     assert "service.stopped" in [json.loads(line)["event"] for line in log_lines]
 
