@@ -13,6 +13,7 @@ from bench.metrics_page import build_registry
 from service.core.drift_scalars import Scalar
 from service.disk_metrics import DataFolder
 from service.ops.check_site import FREE_BYTES, SCRATCH_BYTES
+from service.pacs.failures import GONE, INTERNAL, PACS_CODES
 from tests.support.dashboards import (
     DEPLOY,
     RECORDED,
@@ -93,6 +94,14 @@ def test_each_alert_links_to_its_heading() -> None:
 
     assert list(alerts) == headings
     assert all(url == f"docs/runbook.md#{name.lower()}" for name, url in alerts.items())
+
+
+def test_the_runbook_names_every_code_that_a_silent_pacs_may_have() -> None:
+    heading = RUNBOOK.read_text("utf-8").split("\n## CxrPacsDown\n")[1].split("\n## ")[0]
+
+    asked = {*PACS_CODES, INTERNAL} - {GONE}
+
+    assert {code for code in asked if f"`{code}`" not in heading} == set()
 
 
 def test_each_alert_has_a_firing_and_a_silent_case() -> None:
