@@ -11,7 +11,8 @@ SHELL := /bin/bash
 CPU := .venv-cpu
 DEV := .venv-dev
 ARGS ?=
-# One test process per core of the smallest machine we support; each keeps to its core.
+# One test process per core of the smallest machine we support; each keeps to its core, and runs whole
+# files: what a file needs of a model or a server is made once.
 JOBS ?= 2
 CODE := service training tests deploy $(wildcard bench)
 
@@ -30,7 +31,7 @@ demo: $(CPU)/.installed  ## start the service and try it on a real radiograph; A
 
 .PHONY: test
 test: $(DEV)/.installed  ## every test; ARGS="tests/core -k window" for some
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(DEV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(DEV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: coverage
 coverage: $(DEV)/.installed  ## every test, and the lines and branches that none of them reaches
