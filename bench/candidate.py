@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+from prometheus_client import generate_latest
 from rich.console import Console
 from rich.table import Table
 
@@ -115,7 +116,7 @@ def _print(loads: dict[str, Load], runtime: Runtime) -> None:
     without, beside = loads["without"], loads["with"]
     console.print(f"p99 with / without         {beside.p99 / without.p99:.3f}")
     console.print(f"throughput with / without  {beside.per_second / without.per_second:.3f}")
-    lines = runtime.metrics.exposition().decode().splitlines()
+    lines = generate_latest(runtime.metrics.registry).decode().splitlines()
     for line in lines:
         if line.startswith("cxr_candidate_radiographs_total"):
             console.print(line, highlight=False)

@@ -16,7 +16,6 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 
 from service.core.findings import ABNORMAL, FINDINGS
@@ -102,10 +101,6 @@ class Metrics:
         self._declare_pixels(scanners)
         self._declare_state()
         self._declare_candidate()
-
-    def exposition(self) -> bytes:
-        """All of them in text format, at once."""
-        return generate_latest(self.registry)
 
     def count_radiograph(self, ending: Ending) -> None:
         """Count one upload by how it ended."""

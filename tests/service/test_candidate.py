@@ -46,10 +46,9 @@ def _candidate(service: OpenApp) -> CandidateScorer:
     return scorer
 
 
-def _counted(service: OpenApp, outcome: str) -> float:
-    lines = service.runtime.metrics.exposition().decode().splitlines()
-    name = f'cxr_candidate_radiographs_total{{outcome="{outcome}"}} '
-    return float(next(line for line in lines if line.startswith(name)).removeprefix(name))
+def _counted(service: OpenApp, outcome: str) -> float | None:
+    registry = service.runtime.metrics.registry
+    return registry.get_sample_value("cxr_candidate_radiographs_total", {"outcome": outcome})
 
 
 def _noted(service: OpenApp) -> list[tuple[str, dict[str, object]]]:

@@ -63,7 +63,7 @@ def test_unlisted_scanner_makes_no_new_series(
 
     other = {"scanner": "other", "statistic": "mean"}
     assert registry.get_sample_value("cxr_raw_pixel_intensity_ratio_sum", other) == 0.5
-    assert b"SN-4711" not in metrics.exposition()
+    assert b"SN-4711" not in generate_latest(metrics.registry)
 
 
 def test_model_that_is_replaced_leaves_no_second_series(
@@ -72,7 +72,7 @@ def test_model_that_is_replaced_leaves_no_second_series(
     metrics.show_model("cxr-triage", "0.1.0", "sha256:old")
     metrics.show_model("cxr-triage", "0.2.0", "sha256:new")
 
-    assert metrics.exposition().count(b"cxr_model_info{") == 1
+    assert generate_latest(metrics.registry).count(b"cxr_model_info{") == 1
 
 
 @pytest.mark.parametrize(

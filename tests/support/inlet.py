@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
+from prometheus_client import generate_latest
 
 from service.app import pacs_options
 from service.logs import set_up_logs
@@ -74,7 +75,7 @@ class Way:
 
     def exposition(self) -> str:
         """What the instruments of the way in say now."""
-        text = self.runtime.metrics.exposition().decode()
+        text = generate_latest(self.runtime.metrics.registry).decode()
         return "\n".join(line for line in text.splitlines() if line.startswith("cxr_pacs"))
 
     def entries(self) -> list[Entry]:
