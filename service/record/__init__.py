@@ -11,6 +11,7 @@ from service.record.entry import (
     new_id,
 )
 from service.record.evidence import Evidence, Kind, Label
+from service.record.precedence import VerdictStands
 from service.record.pseudonyms import (
     Identifier,
     Pseudonymiser,
@@ -46,6 +47,7 @@ __all__ = [
     "SiteKeyInvalid",
     "SiteKeyMissing",
     "Upload",
+    "VerdictStands",
     "VerifyReport",
     "age_band_of",
     "load_key",

@@ -14,17 +14,18 @@ from functools import cache
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, Engine, Insert, Table, delete, insert
+from sqlalchemy import Engine, Insert, Table, delete, insert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from service.core.errors import CxrError, RecordUnavailable, ReplayConflict
+from service.core.errors import CxrError, RecordUnavailable
 from service.logs import describe_error
 from service.record.anchor import write_anchor
 from service.record.chain import Head, link
 from service.record.database import writing
-from service.record.entry import ANSWERED, Entry
+from service.record.entry import Entry
 from service.record.evidence import Evidence, evidence_columns
-from service.record.queries import Claim, Claims, add_claim, check_claims, find_claims, read_head
+from service.record.precedence import find_conflicts
+from service.record.queries import read_head
 from service.record.rows import Columns, columns_of
 from service.record.tables import CHAINED, evidence_log, shadow_log, site_key
 
@@ -51,7 +52,7 @@ class _Waiting:
     table: Table
     columns: Columns
     future: asyncio.Future[int]
-    entry: Entry | None = None
+    told: Entry | Evidence
 
 
 class Recorder:
@@ -129,9 +130,14 @@ class Recorder:
         ------
         RecordUnavailable
             Too many rows wait, the transaction failed, or the recorder is closed.
+        VerdictStands
+            A verdict on its entry is there already, if only since a moment ago, or by another
+            process. No row is written.
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        return await self._enqueue(_Waiting(evidence_log, evidence_columns(evidence), future))
+        return await self._enqueue(
+            _Waiting(evidence_log, evidence_columns(evidence), future, evidence)
+        )
 
     def can_write(self) -> bool:
         """Whether a commit reaches the disk, tried by one that leaves nothing; blocks.
@@ -207,7 +213,7 @@ class Recorder:
         with writing(self._engine) as connection:
             written = {waiting.table for waiting in batch}
             heads = {t: read_head(connection, t) for t in CHAINED if t in written}
-            conflicts = _conflicts(connection, batch)
+            conflicts = find_conflicts(connection, [waiting.told for waiting in batch])
             settled: list[Settled] = []
             placed: dict[Table, list[Columns]] = {table: [] for table in heads}
             for waiting, conflict in zip(batch, conflicts, strict=True):
@@ -255,29 +261,6 @@ class Recorder:
 @cache
 def _insert_into(table: Table) -> Insert:
     return insert(table)
-
-
-def _conflicts(connection: Connection, batch: Sequence[_Waiting]) -> list[ReplayConflict | None]:
-    """Decide, under the writer's lock, which entry comes second with other pixels."""
-    entries = [waiting.entry for waiting in batch if waiting.entry is not None]
-    sop_instances = {entry.pseudonyms.sop_instance for entry in entries} - {None}
-    named = [name for name in sop_instances if name is not None]
-    claims = find_claims(connection, named) if named else {}
-    return [
-        None if waiting.entry is None else _conflict(waiting.entry, claims) for waiting in batch
-    ]
-
-
-def _conflict(entry: Entry, claims: Claims) -> ReplayConflict | None:
-    sop_instance, pixel_digest = entry.pseudonyms.sop_instance, entry.pixel_digest
-    if sop_instance is None or pixel_digest is None or entry.outcome not in ANSWERED:
-        return None
-    try:
-        check_claims(claims.get(sop_instance, {}), entry.input_digest, pixel_digest)
-    except ReplayConflict as conflict:
-        return conflict
-    add_claim(claims, sop_instance, Claim(entry.input_digest, pixel_digest))
-    return None
 
 
 def _resolve(future: asyncio.Future[int], outcome: Settled) -> None:

@@ -78,8 +78,8 @@ class ReviewDesk:
         self._windows: dict[_Window, Cases] = {}
         self._compared: dict[tuple[int, int], Comparison] = {}
         self._lock = threading.Lock()
-        self.proposing, self.judging = asyncio.Lock(), asyncio.Lock()
-        """Held from looking for a proposal, or for a verdict, until it is written."""
+        self.proposing = asyncio.Lock()
+        """Held from looking for a proposal until it is written."""
         self._follower: threading.Thread | None = None
 
     def refresh(self) -> Progress:

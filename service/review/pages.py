@@ -12,7 +12,7 @@ from service.codes import WARNINGS
 from service.core.errors import InvalidRequest
 from service.core.findings import ABNORMAL, Finding
 from service.core.plain_text import is_plain
-from service.record import Evidence, Kind, Label
+from service.record import Evidence, Kind, Label, VerdictStands
 from service.review import charts, endpoints
 from service.review.desk import ReviewDesk
 from service.review.endpoints import (
@@ -102,15 +102,14 @@ async def give_verdict(
     if not is_plain(note):
         raise HTTPException(400)
     verdicts = {"pneumonia": pneumonia.value, "tuberculosis": tuberculosis.value}
-    async with desk.judging:
-        found = await asyncio.to_thread(desk.case, entry_id)
-        if found is None:
-            raise HTTPException(404)
-        if _verdicts_in(found[2]):
-            return await asyncio.to_thread(
-                _show_verdicts, request, runtime, desk, entry_id, is_too_late=True
-            )
+    if await asyncio.to_thread(desk.case, entry_id) is None:
+        raise HTTPException(404)
+    try:
         await endpoints.write_verdict(runtime.record, entry_id, verdicts, note, reviewer)
+    except VerdictStands:
+        return await asyncio.to_thread(
+            _show_verdicts, request, runtime, desk, entry_id, is_too_late=True
+        )
     return RedirectResponse(f"/review/disagreements/{entry_id}", 303)
 
 

@@ -1,6 +1,7 @@
 """The evidence log is a chain of its own, written by the same thread as the entries."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from service.core.errors import RecordUnavailable
-from service.record import Evidence, Kind, open_reader, open_record
+from service.record import Evidence, Kind, VerdictStands, open_reader, open_record
 from service.record.anchor import read_anchor
 from service.record.chain import GENESIS, Break, Fault, Head, link
 from service.record.database import open_engine
@@ -55,6 +56,28 @@ async def test_entries_and_evidence_share_a_writer_and_not_a_chain(tmp_path: Pat
     assert [reader.verify(table=table).head.sequence for table in (shadow_log, evidence_log)] == [
         20,
         20,
+    ]
+
+
+async def test_of_two_processes_that_write_a_verdict_one_is_the_first(tmp_path: Path) -> None:
+    url, entry = f"sqlite:///{tmp_path}/shadow.db", evaluated()
+    first, second = open_record(url), open_record(url)
+    await first.append(entry)
+    verdicts = [
+        Evidence(kind=Kind.ADJUDICATION, entry=entry.id, actor=actor, body={})
+        for actor in ("a", "b", "c", "d")
+    ]
+    pairs = zip((first, second, first, second), verdicts, strict=True)
+    told = await asyncio.gather(*(r.note(v) for r, v in pairs), return_exceptions=True)
+
+    with first.reader.reading() as connection:
+        kept = evidence_about(connection, entry.id)
+    await first.close()
+    await second.close()
+
+    assert Counter(map(type, told)) == {int: 1, VerdictStands: 3}
+    assert [row["id"] for row in kept] == [
+        v.id for v, outcome in zip(verdicts, told, strict=True) if outcome == 1
     ]
 
 
