@@ -60,6 +60,10 @@ STRUCTURE_RATIO = 0.4
 """Deviation of the picture averaged to 32 x 32, over that of its pixels; lower is noise, not
 anatomy. Lowest of the same 1,500: 0.75."""
 
+MOST_ELONGATED_RATIO = 4.0
+"""Longer side over the shorter one. 9,699 radiographs of six collections reach 3.2, in pictures
+that were cut to the lungs of children; a longer one is stretched to a square beyond recognition."""
+
 _STRUCTURE_SIDE = 32
 
 
@@ -82,11 +86,12 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
     ------
     NotEvaluated
         Reason `NOT_A_CHEST_RADIOGRAPH`, `DERIVED_IMAGE`, `FOR_PROCESSING`, `VIEW_LATERAL`,
-        `VIEW_OTHER`, `AGE_OUT_OF_SCOPE`, `AGE_UNKNOWN` or `IMAGE_BLANK`. Its detail holds
-        no patient value.
+        `VIEW_OTHER`, `AGE_OUT_OF_SCOPE`, `AGE_UNKNOWN`, `NOT_A_CHEST` or `IMAGE_BLANK`. Its
+        detail holds no patient value.
     """
     context = radiograph.dicom
     cautions = () if context is None else check_tags(context, intended_use)
+    _check_shape(radiograph.grey)
     thin_grey = thin(radiograph.grey)
     thin_padding = None if radiograph.padding is None else thin(radiograph.padding)
     likenesses = compare(thin_grey, thin_padding)
@@ -101,7 +106,7 @@ def check_tags(context: DicomContext, intended_use: IntendedUse) -> tuple[Cautio
     Raises
     ------
     NotEvaluated
-        As `check_scope`, but never `IMAGE_BLANK`.
+        As `check_scope`, but never `NOT_A_CHEST` or `IMAGE_BLANK`.
     """
     _check_origin(context, intended_use)
     return (
@@ -170,6 +175,12 @@ def _check_annotation(context: DicomContext) -> tuple[Caution, ...]:
     if not context.burned_in_annotation:
         return ()
     return (Caution("BURNED_IN_ANNOTATION", "text is burned into the pixels; it may hold names"),)
+
+
+def _check_shape(grey: Grey) -> None:
+    shorter, longer = sorted(grey.shape)
+    if longer > MOST_ELONGATED_RATIO * shorter:
+        raise NotEvaluated("NOT_A_CHEST", "one side is more than four times as long as the other")
 
 
 def _check_polarity(likeness: float) -> tuple[Caution, ...]:

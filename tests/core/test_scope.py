@@ -100,6 +100,18 @@ def test_constant_picture_is_blank_even_without_tags(level: int) -> None:
     assert refusal(blank, IntendedUse()) == "IMAGE_BLANK"
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "is_strip"), [(1, 4, False), (1, 5, True), (5, 1, True)]
+)
+def test_strip_is_no_chest(rows: int, columns: int, is_strip: bool) -> None:
+    strip = Radiograph(np.tile(CHEST, (rows, columns)), FileFormat.PNG)
+
+    if is_strip:
+        assert refusal(strip, IntendedUse()) == "NOT_A_CHEST"
+    else:
+        check_scope(strip, IntendedUse())
+
+
 def test_stretched_noise_is_blank() -> None:
     noise = np.random.default_rng(0).integers(0, WHITE, (600, 500)).astype(np.uint16)
 

@@ -115,6 +115,7 @@ RASTER: dict[str, Case] = {
         picture_bytes(PICTURE, "PNG", save_all=True, append_images=[PICTURE.rotate(90)]),
     ),
     "PNG, constant": upload("IMAGE_BLANK", png_bytes(LEVELS_8 * 0 + 90)),
+    "PNG, a strip": upload("NOT_A_CHEST", png_bytes(np.tile(LEVELS_8, (1, 5)))),
     "PNG cut": upload("DAMAGED_FILE", png_bytes(LEVELS_16)[:-3000]),
     "PNG that lacks rows": upload("DAMAGED_FILE", raw_png(80, 96, rows_of(48))),
     "PNG bomb": upload("IMAGE_TOO_LARGE", raw_png(65535, 65535, bytes(99))),
