@@ -30,7 +30,7 @@ COUNTS = {
     split: {Finding.NORMAL: 14, Finding.PNEUMONIA: 14, Finding.TUBERCULOSIS: 12}
     for split in ("train", "val", "test")
 }
-OPTIONS = AuditOptions(fold_epochs=1, images_per_group=10, draws=30)
+OPTIONS = AuditOptions(fold_epochs=1, images_per_group=10, draws=30, altered_images=6)
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ from training.ood.absence import NO_DETECTOR, NoDetector
 from training.ood.fitting import DetectorRefused
 from training.release import ReleaseRefused
 
-AUDITED = AuditOptions(images_per_group=6, draws=30)
+AUDITED = AuditOptions(images_per_group=6, draws=30, altered_images=6)
 FEW_IMAGES = Effort(training_per_group=3, signature_images=2, streams=20, run_images=100)
 REASON = "Drawn chests."
 

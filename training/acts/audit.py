@@ -9,6 +9,7 @@ from service.core.files import write_whole
 from service.core.inference import Forward, Recipe
 from service.core.radiograph import Pixels
 from training.acts.steps import Workplace, list_studies, progress_bar, read_dataset
+from training.audit.lung_quality import ALTERED_IMAGES
 from training.audit.randomise import cascade, randomise
 from training.audit.results import AUDIT, Audit, AuditTest
 from training.audit.scores import Seen, look_at
@@ -84,12 +85,15 @@ class AuditOptions:
         Epochs of such a training; None takes the run's. Stated in the audit.
     images_per_group
         Largest number of images of a finding of a source.
+    altered_images
+        On how many the lung finder is asked anew, mirrored, turned and brightened.
     """
 
     with_folds: bool = True
     fold_epochs: int | None = None
     images_per_group: int = IMAGES_PER_GROUP
     draws: int = DRAWS
+    altered_images: int = ALTERED_IMAGES
 
 
 def run_audit(place: Workplace, config: RunConfig | None, options: AuditOptions) -> Audit:
@@ -115,7 +119,14 @@ def run_audit(place: Workplace, config: RunConfig | None, options: AuditOptions)
         _random_looks(place, run, recipe, dataset),
     )
     with place.console.status("measuring"):
-        found = audit(exhibits, evaluation.discrimination, transfer, identity, options.draws)
+        found = audit(
+            exhibits,
+            evaluation.discrimination,
+            transfer,
+            identity,
+            draws=options.draws,
+            altered_images=options.altered_images,
+        )
     write_whole(place.run / AUDIT, dump_record(found))
     place.console.print(*audit_tables(found), *found.notes, sep="\n")
     return found

@@ -34,10 +34,19 @@ Change = Callable[[Picture], Picture]
 
 
 def measure_lungs(
-    studies: Sequence[Study], pixels: NDArray[np.float32], fields: Sequence[LungField]
+    studies: Sequence[Study],
+    pixels: NDArray[np.float32],
+    fields: Sequence[LungField],
+    altered_images: int = ALTERED_IMAGES,
 ) -> LungQuality:
-    """Measure the finder on (N, 1, S, S) pixels whose lungs were found already."""
-    chosen = [i for i, lungs in enumerate(fields) if lungs.is_plausible][:ALTERED_IMAGES]
+    """Measure the finder on (N, 1, S, S) pixels whose lungs were found already.
+
+    Parameters
+    ----------
+    altered_images
+        How many are mirrored, turned and brightened at most.
+    """
+    chosen = [i for i, lungs in enumerate(fields) if lungs.is_plausible][:altered_images]
     agreement = {}
     for name, (alter, back) in _changes().items() if chosen else ():
         again = [back(find_lungs(alter(pixels[index, 0])).mask) for index in chosen]

@@ -11,7 +11,7 @@ import numpy as np
 from service.core.radiograph import Pixels
 from training.audit.attention_share import judge_attention
 from training.audit.hiding import HIDDEN, ONLY, WHOLE, judge_covering, judge_hiding
-from training.audit.lung_quality import measure_lungs
+from training.audit.lung_quality import ALTERED_IMAGES, measure_lungs
 from training.audit.occlusion import cover_corners, cover_marks, hide_lungs, show_lungs_only
 from training.audit.probe import FEATURES, GREYS, SCORES, describe_greys, judge_probe
 from training.audit.results import Audit, AuditTest, overall
@@ -120,6 +120,7 @@ def audit(
     transfer: AuditTest,
     identity: Identity,
     draws: int = DRAWS,
+    altered_images: int = ALTERED_IMAGES,
 ) -> Audit:
     """Run the tests and give the verdict.
 
@@ -129,6 +130,8 @@ def audit(
         Of the evaluation: the network beside the trivial baseline.
     transfer
         Test 3, for which networks had to be trained.
+    altered_images
+        See `measure_lungs`.
     """
     studies = exhibits.dataset.studies
     tests = judge(exhibits, discrimination, transfer, draws)
@@ -141,7 +144,7 @@ def audit(
         images=count_images(studies),
         draws=draws,
         seed=SEED,
-        lungs=measure_lungs(studies, exhibits.dataset.pixels, exhibits.fields),
+        lungs=measure_lungs(studies, exhibits.dataset.pixels, exhibits.fields, altered_images),
         tests=tests,
         verdict=overall(tests),
         notes=NOTES,
