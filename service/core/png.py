@@ -51,6 +51,12 @@ PLAIN_CHUNKS = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"sBIT", 
 
 CRITICAL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
 
+NOTES = frozenset((b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"sRGB", b"cHRM", b"sPLT", b"hIST"))
+"""Texts and colour profiles: grey levels are read as they are stored, whatever these say."""
+
+TELL_ORIENTATION = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+"""Keywords of the texts that may turn a picture."""
+
 MOST_CHUNKS = 100_000
 """More than the largest upload has where its pixels come by the kilobyte; each takes microseconds
 of the interpreter, and so of every other thread."""
@@ -184,6 +190,29 @@ def check_sums(body: bytes) -> None:
         has_sum = end + 4 <= len(body)
         if kind == b"IDAT" and not (has_sum and _is_whole(body, start - 4, end)):
             raise DamagedFile("png data does not match its check sum")
+
+
+def without_notes(body: bytes) -> bytes:
+    """The same picture without the texts and colour profiles that no pixel depends on.
+
+    Pillow refuses a sound picture whose packed text or profile is longer than 1 MB, and inflates
+    each profile anew, however many there are: a few MB of them took a decoder minutes.
+    """
+    parts, start = list[memoryview](), 0
+    for kind, first, end in _chunks(body):
+        told = body[first : first + len(TELL_ORIENTATION[0])]
+        is_note = kind in NOTES and not told.startswith(TELL_ORIENTATION)
+        # What is damaged stays, to be refused.
+        if is_note and end + 4 <= len(body) and _is_whole(body, first - 4, end):
+            parts.append(memoryview(body)[start : first - 8])
+            start = end + 4
+    return b"".join((*parts, memoryview(body)[start:])) if start else body
+
+
+def palette_entries(body: bytes) -> int:
+    """Colours in the palette; 0 without one."""
+    lengths = [end - start for kind, start, end in _chunks(body) if kind == b"PLTE"]
+    return lengths[-1] // 3 if lengths else 0
 
 
 def _pixel_chunks(body: bytes) -> Iterator[bytes]:

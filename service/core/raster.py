@@ -20,7 +20,15 @@ from service.core.errors import (
 )
 from service.core.grey import FULL_8_BIT, check_size, grey_from_colour, widen
 from service.core.jpeg import LOSSLESS, check_process, ends_early
-from service.core.png import Levels, check_header, check_sums, decode_plain, holds_all_rows
+from service.core.png import (
+    Levels,
+    check_header,
+    check_sums,
+    decode_plain,
+    holds_all_rows,
+    palette_entries,
+    without_notes,
+)
 from service.core.png_layers import decode_wide_layers, has_wide_layers
 from service.core.radiograph import WHITE, Caution, FileFormat, Grey, Radiograph
 
@@ -62,6 +70,7 @@ def read_raster(
         return Radiograph(_full_scale(plain), FileFormat.PNG, cautions=(NO_METADATA,))
     if file_format is FileFormat.PNG:
         check_header(body)
+        body = without_notes(body)
     is_lossy = file_format is FileFormat.JPEG and check_process(body) != LOSSLESS
     image = _open(body, file_format)
     check_size(image.height, image.width, max_pixels=max_pixels, min_side_px=min_side_px)
@@ -140,6 +149,8 @@ def _to_grey(
         return _with_padding(_from_16_bit(image), _is_clear(image, WHITE))
     if image.mode == "L":
         return _with_padding(widen(np.asarray(image)), _is_clear(image, FULL_8_BIT))
+    if image.mode == "P" and int(np.asarray(image).max()) >= palette_entries(body):
+        raise DamagedFile("png pixels name colours that its palette does not have")
     if image.mode in ("LA", "RGBA", "P", "PA", "RGB"):
         return _with_padding(*_from_layers(image))
     raise UnsupportedPixelFormat(f"pixel mode {image.mode!r}; expected 8 or 16 bit grey")
