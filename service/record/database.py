@@ -4,16 +4,22 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.core.errors import RecordUnavailable
+from service.record.same_file import SameFile
 from service.record.server import COMMAND, LOCK_SECONDS, Patience, open_server_engine
 from service.record.tables import shadow_log
 
 BEGIN_OPTION = "record_begin"
 """Execution option that holds the statement which opens a transaction on SQLite."""
+
+CHECK = "record_check"
+"""What a connection is asked before it commits, in its `info`; see `SameFile.check`."""
 
 
 def open_engine(
@@ -76,23 +82,36 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
     The lock is taken before the head of the chain is read, so two processes cannot both
     append to the same row.
+
+    Raises
+    ------
+    RecordMoved
+        At the end, before the commit: it would not reach the file that has the log's name.
     """
     with engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"}).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"LOCK TABLE {shadow_log.name} IN EXCLUSIVE MODE"))
         yield connection
+        if CHECK in connection.info:
+            connection.info[CHECK]()
 
 
 def _sqlite_engine(url: URL, lock_seconds: float) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ValueError("the shadow log needs a file; a database in memory is not durable")
     engine = create_engine(url, connect_args={"timeout": lock_seconds})
+    file = SameFile(Path(url.database))
+
+    @event.listens_for(engine, "do_connect")
+    def check_name(*_: object) -> None:
+        file.check_name()
 
     @event.listens_for(engine, "connect")
-    def make_durable(connection: sqlite3.Connection, _: object) -> None:
+    def make_durable(connection: sqlite3.Connection, held: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver's own BEGIN would come too late
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        held.info[CHECK] = partial(file.check, file.note(connection))
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
