@@ -27,6 +27,8 @@ from service.access.scopes import UPLOADS, Need, need_of
 from service.core.errors import CxrError
 
 SIGN_IN: Final = "/sign-in"
+SIGN_OUT: Final = "/sign-out"
+SIGNED_OUT: Final = "/signed-out"
 GRACE_SECONDS: Final = 1.0
 """A route that bounds its own body speaks first, in its own words."""
 NOT_FOUND: Final = 404
@@ -117,9 +119,12 @@ class Door:
     def _answer(self, scope: Scope, headers: Headers, refusal: Exception) -> Response:
         request = Request(scope)
         request.state.story |= _facts_of(scope, refusal)
-        is_visit = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
-        if self._has_sign_in and is_visit and isinstance(refusal, CredentialsMissing):
-            return RedirectResponse(f"{SIGN_IN}?next={quote(_address(scope))}", SEE_OTHER)
+        is_person = "text/html" in headers.get("accept", "")
+        if self._has_sign_in and is_person and isinstance(refusal, CredentialsMissing):
+            if scope["method"] == "GET":
+                return RedirectResponse(f"{SIGN_IN}?next={quote(_address(scope))}", SEE_OTHER)
+            if scope["path"] == SIGN_OUT:  # the session had ended before: that is what was asked
+                return RedirectResponse(SIGNED_OUT, SEE_OTHER)
         return self._refuse(request, refusal)
 
 

@@ -1,7 +1,6 @@
 """GET /sign-in and back, POST /sign-out: how a person comes to a session of the pages."""
 
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -28,11 +27,9 @@ router = APIRouter(include_in_schema=False)
 
 def local_path(asked: str) -> str:
     """A path of this service to go to; what could lead elsewhere is replaced by the worklist."""
-    parts = urlsplit(asked)
     is_here = (
         asked.startswith("/")
-        and not asked.startswith(("//", "/\\"))
-        and not (parts.scheme or parts.netloc)
+        and not asked.startswith("//")
         and "\\" not in asked
         and asked.isascii()
         and asked.isprintable()

@@ -105,7 +105,7 @@ async def test_callback_in_another_browser_is_refused(pages: Pages) -> None:
     [
         "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example",
         "/\t/evil.example", "javascript:alert(1)", "review", "", "/review\r\nSet-Cookie: a=b",
-        "/\N{SNOWMAN}", "/" + "a" * 3000, "///evil.example",
+        "/\N{SNOWMAN}", "/" + "a" * 3000, "///evil.example", "//[", "//[::1]",
     ],
 )  # fmt: skip
 def test_nobody_is_sent_elsewhere_after_sign_in(asked: str) -> None:

@@ -1,4 +1,4 @@
-"""Pages where the system forces its own colours, and what tells two curves apart without colours."""
+"""Pages where the system forces its colours, and what tells two curves apart without them."""
 
 import pytest
 from playwright.sync_api import Browser, Page
