@@ -1,6 +1,7 @@
 """Templates -> answers, with the headers that keep a page to itself."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -97,6 +98,12 @@ def tuned_for(operating_point: str) -> str:
     return f"tuned for {words}"
 
 
+def and_chosen(options: Sequence[object], chosen: object) -> list[object]:
+    """Options of a form, and what was chosen beside them: an address may name any value."""
+    is_missing = chosen is not None and chosen not in options
+    return [*options, chosen] if is_missing else list(options)
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("service.review"),
@@ -108,7 +115,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": percent, "rated": rated, "minutes": minutes, "moment": moment,
         "p_value": p_value, "thousands": thousands, "signed": signed, "tuned_for": tuned_for,
-        "safe_svg": Markup,
+        "and_chosen": and_chosen, "safe_svg": Markup,
     }  # fmt: skip
     return environment
 
