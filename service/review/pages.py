@@ -33,6 +33,10 @@ from service.review.worklist import DISPUTES_LISTED, Filters
 router = APIRouter(include_in_schema=False, dependencies=[Depends(let_in)])
 
 NOTE_CHARACTERS = 500
+UNPLAIN_NOTE = (
+    "nothing was recorded: the note holds a line end, or an unseen character that changes how the "
+    "text is shown; type it anew"
+)
 Note = Annotated[str, Form(max_length=NOTE_CHARACTERS)]
 
 
@@ -98,9 +102,15 @@ async def give_verdict(
     tuberculosis: Annotated[Label, Form()],
     note: Note = "",
 ) -> Response:
-    """Chain the verdict, then show what the model said; a second one would know the answers."""
+    """Chain the verdict, then show what the model said; a second one would know the answers.
+
+    Raises
+    ------
+    InvalidRequest
+        The note cannot be kept, or shown as it was written.
+    """
     if not is_plain(note):
-        raise HTTPException(400)
+        raise InvalidRequest(UNPLAIN_NOTE)
     verdicts = {"pneumonia": pneumonia.value, "tuberculosis": tuberculosis.value}
     if await asyncio.to_thread(desk.case, entry_id) is None:
         raise HTTPException(404)

@@ -102,3 +102,27 @@ async def test_nobody_gives_a_verdict_on_a_radiograph_that_does_not_exist(
 
     assert answer.status_code == 404
     assert read_log(waiting.url, "SELECT COUNT(*) FROM evidence_log") == before
+
+
+async def test_a_note_that_is_refused_says_why_and_that_nothing_was_recorded(
+    waiting: Waiting,
+) -> None:
+    before = read_log(waiting.url, NEWEST)
+    data = {**VERDICTS, "note": "apex\N{RIGHT-TO-LEFT OVERRIDE}xepa"}
+
+    page = await waiting.client.post(waiting.address, data=data, headers={"Accept": "text/html"})
+
+    assert page.status_code == 400
+    assert "nothing was recorded: the note holds" in page.text
+    assert read_log(waiting.url, NEWEST) == before
+
+
+async def test_a_note_from_right_to_left_leaves_the_words_around_it_in_place(
+    waiting: Waiting,
+) -> None:
+    note = "\u0639\u0642\u064a\u062f\u0629 (3)"
+
+    given = await waiting.client.post(waiting.address, data={**VERDICTS, "note": note})
+    page = await waiting.client.get(given.headers["Location"])
+
+    assert f"<bdi>{note}</bdi>" in page.text
