@@ -1,10 +1,18 @@
 """Pages where the system forces its colours, and what tells two curves apart without them."""
 
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support.programs import needs
+from tests.support.radiographs import png_bytes
 from tests.support.visits import CHROMIUM, SLOW_MACHINE_MS
+
+LEAST_SHADES = 20
+"""Of a bar that is empty there are its border and its ground."""
 
 SWATCHES = """() => [...document.querySelectorAll(".chart .swatch")].slice(0, 2).map((one) => {
   const style = getComputedStyle(one);
@@ -65,4 +73,19 @@ def test_only_the_page_that_is_open_is_underlined(
     others = {colour for is_current, colour in underlines if not is_current}
     assert len(current) == len(others) == 1
     assert current != others
+    page.context.close()
+
+
+def test_the_scale_of_the_map_is_painted(
+    browser: Browser, addresses: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "film.png").write_bytes(png_bytes())
+    page = _open(browser, addresses["try"])
+
+    page.set_input_files("#file", tmp_path / "film.png")
+    scale = page.locator(".scale").screenshot()
+
+    painted = cv2.imdecode(np.frombuffer(scale, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert painted is not None
+    assert len(np.unique(painted)) > LEAST_SHADES
     page.context.close()
