@@ -32,6 +32,9 @@ from service.review.worklist import DISPUTES_LISTED, Filters
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(let_in)])
 
+SLIDER_DIGITS = 3
+"""Of the step of the threshold's slider."""
+
 NOTE_CHARACTERS = 500
 UNPLAIN_NOTE = (
     "nothing was recorded: the note holds a line end, or an unseen character that changes how the "
@@ -165,6 +168,8 @@ def thresholds(
     in_use = endpoints.threshold_in_use(desk, runtime, finding)
     is_own = threshold_of in (None, finding)
     chosen = endpoints.choose_threshold(threshold if is_own else None, in_use)
+    if in_use is not None and chosen == round(in_use, SLIDER_DIGITS):
+        chosen = in_use  # a browser sends the slider's step beside it, untouched as it is
     report = desk.thresholds(finding, chosen, days=days, use_verdicts=use_verdicts)
     before = None
     if in_use is not None:

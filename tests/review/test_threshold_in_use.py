@@ -79,3 +79,16 @@ async def test_another_finding_begins_at_its_own_threshold(
     slider = 'name="threshold" min="0" max="1" step="0.001" value="{}"'
     assert slider.format(FLAG_AT[Finding.TUBERCULOSIS]) in other.text
     assert slider.format(0.9) in same.text
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("0.191", "0.1909"), ("0.192", "0.192")])
+async def test_the_step_of_the_slider_beside_the_threshold_in_use_is_that_threshold(
+    tmp_path: Path, asked: str, shown: str
+) -> None:
+    build_tiny_artifact(tmp_path / "store", TinyChoices(flag_threshold=0.1909))
+
+    page = await _ask_empty(tmp_path / "store", tmp_path, f"{PAGE}?threshold={asked}")
+    told = await _ask_empty(tmp_path / "store", tmp_path, f"{TOLD}?threshold={asked}")
+
+    assert f'step="0.001" value="{shown}"' in page.text
+    assert told.json()["threshold"] == float(asked)
