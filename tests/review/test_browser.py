@@ -3,12 +3,18 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.review.conftest import PAGE_NAMES
 from tests.support.programs import needs
 from tests.support.radiographs import png_bytes
 from tests.support.visits import CHROMIUM, Visit
+
+AGE = """() => {
+  for (const id of ["serving", "standing", "as-of"]) {
+    document.getElementById(id).dataset.before = "yes";
+  }
+}"""
 
 pytestmark = [
     pytest.mark.slow,
@@ -140,4 +146,22 @@ def test_another_finding_moves_the_slider_to_its_own_threshold(
     assert page.locator("#result input[name=threshold]").get_attribute("value") == "0.2"
     assert sum("finding=" in url for url in asked) == 1
     assert visit.complaints == []
+    visit.close()
+
+
+@pytest.mark.parametrize("name", ["worklist", "thresholds", "comparison", "queue"])
+def test_a_choice_renews_what_the_page_says_of_all_its_numbers(
+    browser: Browser, address: str, addresses: dict[str, str], name: str
+) -> None:
+    visit = Visit(browser, address)
+    page = visit.page
+    page.goto(addresses[name])
+    page.evaluate(AGE)
+
+    page.locator("select[name=days]").select_option("365")
+
+    for part in ("#serving", "#standing", "#as-of"):
+        expect(page.locator(f"{part}:not([data-before])")).to_have_count(1)
+    assert page.locator("#standing .banner").count() == 1
+    assert (visit.strays, visit.complaints) == ([], [])
     visit.close()
