@@ -33,6 +33,7 @@ SILENCE_SECONDS: Final = 15.0
 REUSE_SECONDS: Final = 0.5
 """Orthanc closes a connection that is idle for a second; asking on it just then has no answer."""
 MOST_JSON_BYTES: Final = 4_000_000
+MODALITY_TAG: Final = "0008-0060"
 UNKNOWN_RESOURCE: Final = 17
 """`OrthancStatus` of what is not there; a 404 without it may come from a proxy."""
 
@@ -113,8 +114,14 @@ class Orthanc:
 
         As the reader takes it: the first of several values, in capitals.
         """
-        answer = await self._json(f"instances/{_checked(instance)}/simplified-tags")
-        return (_parse(_Tags, answer).modality or "").split("\\")[0].strip().upper()
+        path = f"instances/{_checked(instance)}"
+        try:
+            answer = await self._small(f"{path}/simplified-tags")
+        except BodyTooLarge:  # contours of a plan, or the frames of a slide: megabytes of tags
+            told = await self._value(f"{path}/content/{MODALITY_TAG}")
+        else:
+            told = _parse(_Tags, answer).modality or ""
+        return told.split("\\")[0].strip("\0 ").upper()
 
     async def pull(self, instance: str, *, max_bytes: int, reserve: Callable[[int], None]) -> bytes:
         """The DICOM file of an instance.
@@ -140,11 +147,21 @@ class Orthanc:
 
     async def _json(self, path: str, params: dict[str, str] | None = None) -> bytes:
         try:
-            return await self._get(
-                path, params or {}, SILENCE_SECONDS, MOST_JSON_BYTES, lambda _: None
-            )
+            return await self._small(path, params)
         except BodyTooLarge as error:
             raise PullFailure(INVALID, Blame.TRY) from error
+
+    async def _value(self, path: str) -> str:
+        """One tag as it is stored; "" where there is none, or no instance: its file will tell."""
+        try:
+            return (await self._json(path)).decode("latin-1")
+        except PullFailure as failure:
+            if failure.code == GONE:
+                return ""
+            raise
+
+    async def _small(self, path: str, params: dict[str, str] | None = None) -> bytes:
+        return await self._get(path, params or {}, SILENCE_SECONDS, MOST_JSON_BYTES, lambda _: None)
 
     async def _get(
         self,

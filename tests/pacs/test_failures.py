@@ -256,6 +256,28 @@ async def test_modality_is_taken_as_the_reader_takes_it(
     assert len(way.entries()) == 1
 
 
+@pytest.mark.parametrize(
+    ("told", "ended"),
+    [
+        (Reply(b"RTSTRUCT "), State.IGNORED),
+        (Reply(b"DX\0"), State.ANSWERED),
+        (Reply(b"", 404), State.ANSWERED),
+    ],
+    ids=["another", "wanted", "none"],
+)
+async def test_modality_of_an_instance_with_boundless_tags_is_asked_for_alone(
+    pacs: FakePacs, tiny_store: Path, told: Reply, ended: State
+) -> None:
+    pacs.rules.append(always(f"{ONE}/simplified-tags", Reply(bytes(5_000_000))))
+    pacs.rules.append(always(f"{ONE}/content/0008-0060", told))
+    pacs.store(ONE, phantom(1))
+
+    async with open_way(pacs, tiny_store, start="beginning", max_tries=1) as way:
+        await way.settled(**{ended.value: 1})
+
+    assert pacs.pulls(ONE) == (1 if ended is State.ANSWERED else 0)
+
+
 async def test_only_the_configured_address_is_asked(pacs: FakePacs, tiny_store: Path) -> None:
     elsewhere = ("Location: " + pacs.url + "/elsewhere",)
     pacs.rules.append(failing(f"{ONE}/file", Reply(b"", 307, elsewhere)))

@@ -43,6 +43,19 @@ async def test_other_modalities_are_counted_and_never_pulled(site: Site, tiny_st
     assert 'cxr_pacs_instances_total{state="ignored"} 2.0' in way.metrics
 
 
+async def test_contours_of_a_plan_are_ignored_however_long_their_tags_are(
+    site: Site, tiny_store: Path
+) -> None:
+    async with open_way(site, tiny_store, max_tries=1) as way:
+        await way.contact()
+
+        with site.client() as client:
+            client.post("/instances", content=structure_set()).raise_for_status()
+        await way.settled(ignored=1)
+
+    assert way.entries() == []
+
+
 async def test_what_was_there_before_the_first_contact_is_left_alone(
     site: Site, tiny_store: Path
 ) -> None:
@@ -165,10 +178,27 @@ async def answer_and_delete(site: Site, way: Way) -> None:
 
 def structured_report() -> bytes:
     """An object without pixels."""
-    report = Dataset()
-    report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
-    report.SOPInstanceUID = "1.2.826.0.1.3680043.9.7777.9.1.1"
-    report.SeriesInstanceUID = "1.2.826.0.1.3680043.9.7777.9.1"
-    report.StudyInstanceUID = "1.2.826.0.1.3680043.9.7777.9"
-    report.PatientID, report.Modality = "PHANTOM-9", "SR"
-    return write_dicom(report)
+    return write_dicom(object_of("SR", "1.2.840.10008.5.1.4.1.1.88.11"))
+
+
+def structure_set() -> bytes:
+    """Contours of a radiotherapy plan: more than four megabytes of tags, as Orthanc tells them."""
+    plan = object_of("RTSTRUCT", "1.2.840.10008.5.1.4.1.1.481.3")
+    contour = Dataset()
+    contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", 80
+    contour.ContourData = ["1.25"] * 40
+    region = Dataset()
+    region.ContourSequence = [contour] * 20_000
+    plan.ROIContourSequence = [region]
+    return write_dicom(plan)
+
+
+def object_of(modality: str, sop_class: str) -> Dataset:
+    """What every object has."""
+    described = Dataset()
+    described.SOPClassUID = sop_class
+    described.SOPInstanceUID = "1.2.826.0.1.3680043.9.7777.9.1.1"
+    described.SeriesInstanceUID = "1.2.826.0.1.3680043.9.7777.9.1"
+    described.StudyInstanceUID = "1.2.826.0.1.3680043.9.7777.9"
+    described.PatientID, described.Modality = "PHANTOM-9", modality
+    return described
