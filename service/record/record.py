@@ -226,6 +226,7 @@ def open_record(
     log.info("record.opened", sequence=head.sequence, digest=head.digest)
     recorder = Recorder(
         engine=engine,
+        known={shadow_log: head},
         anchors=anchors,
         written_seconds=written_seconds,
         max_pending=max_pending,

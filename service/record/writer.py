@@ -24,6 +24,7 @@ from service.record.chain import Head, link
 from service.record.database import writing
 from service.record.entry import Entry
 from service.record.evidence import Evidence, evidence_columns
+from service.record.own_rows import OwnRows
 from service.record.precedence import find_conflicts
 from service.record.queries import read_head
 from service.record.rows import Columns, columns_of
@@ -60,6 +61,8 @@ class Recorder:
 
     Parameters
     ----------
+    known
+        Where the chain of each table ended at the opening; see `OwnRows`.
     anchors
         File of each table that notes its head after each commit; none without one.
     written_seconds
@@ -76,6 +79,7 @@ class Recorder:
         self,
         *,
         engine: Engine,
+        known: Mapping[Table, Head] | None = None,
         anchors: Mapping[Table, Path] | None = None,
         written_seconds: float = 0.0,
         max_pending: int = 1024,
@@ -84,6 +88,7 @@ class Recorder:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
+        self._own_rows = OwnRows(known)
         self._anchors = dict(anchors or {})
         self._max_pending = max_pending
         self._max_rows = max_rows
@@ -146,6 +151,7 @@ class Recorder:
         """
         try:
             with writing(self._engine) as connection:
+                self._own_rows.check(connection, {t: read_head(connection, t) for t in CHAINED})
                 connection.execute(insert(site_key).values(check_value=PROBE))
                 connection.execute(delete(site_key).where(site_key.c.check_value == PROBE))
         except (SQLAlchemyError, RecordUnavailable):
@@ -213,6 +219,7 @@ class Recorder:
         with writing(self._engine) as connection:
             written = {waiting.table for waiting in batch}
             heads = {t: read_head(connection, t) for t in CHAINED if t in written}
+            self._own_rows.check(connection, heads)
             conflicts = find_conflicts(connection, [waiting.told for waiting in batch])
             settled: list[Settled] = []
             placed: dict[Table, list[Columns]] = {table: [] for table in heads}
@@ -247,6 +254,7 @@ class Recorder:
 
     def _report(self, written: int, seconds: float, heads: Heads) -> None:
         self._last_write_timestamp = self._clock()
+        self._own_rows.note(heads)
         for table, head in heads.items():
             if table in self._anchors:
                 write_anchor(self._anchors[table], head)
