@@ -198,6 +198,17 @@ def _look_up(levels: Levels, lut: Tags) -> tuple[Levels, float]:
     return entries[places], full_scale
 
 
+def read_entries(
+    octets: bytes, width: int, *, little: bool
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Entries of 1 or 2 bytes; of those packed two to a word the first is in its low byte."""
+    words = np.frombuffer(octets[: len(octets) // 2 * 2], "<u2" if little else ">u2")
+    if width == 2:
+        return words.astype(np.uint16)
+    last = np.frombuffer(octets[words.nbytes :], np.uint8)
+    return np.concatenate((words.astype("<u2").view(np.uint8), last))
+
+
 def _read_lut(lut: Tags) -> tuple[Levels, int, float]:
     """Entries, first value mapped, full scale; 0 entries in the descriptor mean 65536."""
     descriptor = [int(number) for number in lut.numbers("LUTDescriptor")]
@@ -210,9 +221,7 @@ def _read_lut(lut: Tags) -> tuple[Levels, int, float]:
     else:
         # Entries of 8 bits may be packed two to a word, or take a word each.
         width = 1 if len(octets) < 2 * count else 2
-        order = "<" if lut.little_endian else ">"
-        usable = octets[: len(octets) // width * width]
-        entries = np.frombuffer(usable, f"{order}u{width}").astype(np.float64)
+        entries = read_entries(octets, width, little=lut.little_endian).astype(np.float64)
     if entries.size < count:
         raise DamagedFile(f"LUTData holds {entries.size} entries; its descriptor says {count}")
     entries = entries[:count]

@@ -17,7 +17,7 @@ from service.core.dicom_layout import (
     Layout,
     PixelSpan,
 )
-from service.core.dicom_lut import stored_values
+from service.core.dicom_lut import read_entries, stored_values
 from service.core.dicom_tags import Tags
 from service.core.errors import (
     DamagedFile,
@@ -138,8 +138,7 @@ def _read_palette(values: NDArray[np.int64], tags: Tags, name: str) -> NDArray[n
     width = 1 if len(octets) < 2 * count else 2
     if len(octets) < width * count:
         raise DamagedFile("the palette is shorter than its descriptor says")
-    order = "<" if tags.little_endian else ">"
-    entries = np.frombuffer(octets, f"{order}u{width}", count)
+    entries = read_entries(octets, width, little=tags.little_endian)[:count]
     if width == 2 and entries.max() > 0xFF:
         entries = entries >> 8
     return entries.astype(np.uint8)[np.clip(values - descriptor[1], 0, count - 1)]
