@@ -140,5 +140,5 @@ def _read_palette(values: NDArray[np.int64], tags: Tags, name: str) -> NDArray[n
         raise DamagedFile("the palette is shorter than its descriptor says")
     entries = read_entries(octets, width, little=tags.little_endian)[:count]
     if width == 2 and entries.max() > 0xFF:
-        entries = entries >> 8
+        entries = (entries >> 8).astype(np.uint8)
     return entries.astype(np.uint8)[np.clip(values - descriptor[1], 0, count - 1)]
