@@ -165,8 +165,6 @@ def check_header(body: bytes) -> None:
             raise DamagedFile(f"png with more than {MOST_CHUNKS} chunks")
         if kind.isalpha() and kind[:1].isupper() and kind not in CRITICAL_CHUNKS:
             raise UnsupportedPixelFormat("PNG with a critical chunk that is not of the standard")
-        if kind == b"IEND":
-            break
     if body[SIGNATURE_BYTES + 4 : 16] != b"IHDR" or len(body) < HEADER_END:
         raise DamagedFile("the png header cannot be read")
     depth = body[24]
@@ -185,8 +183,6 @@ def check_sums(body: bytes) -> None:
         A sum that does not match, or that is cut off.
     """
     for kind, start, end in _chunks(body):
-        if kind == b"IEND":
-            break
         has_sum = end + 4 <= len(body)
         if kind == b"IDAT" and not (has_sum and _is_whole(body, start - 4, end)):
             raise DamagedFile("png data does not match its check sum")
@@ -222,9 +218,9 @@ def _pixel_chunks(body: bytes) -> Iterator[bytes]:
 
 
 def _chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, and where the content of each begins and ends."""
-    start = SIGNATURE_BYTES
-    while start + CHUNK_OVERHEAD_BYTES <= len(body):
+    """Kind, and where the content of each begins and ends; what lies behind IEND is none."""
+    start, kind = SIGNATURE_BYTES, b""
+    while kind != b"IEND" and start + CHUNK_OVERHEAD_BYTES <= len(body):
         length, kind = struct.unpack_from(">I4s", body, start)
         yield kind, start + 8, start + 8 + length
         start += CHUNK_OVERHEAD_BYTES + length

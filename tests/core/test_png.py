@@ -127,6 +127,19 @@ def test_pixels_in_several_chunks_are_read_as_one_stream() -> None:
     np.testing.assert_array_equal(read, LEVELS)
 
 
+def test_what_lies_behind_the_end_is_neither_pixels_nor_looked_at() -> None:
+    body = encode(LEVELS)
+    (length,) = struct.unpack_from(">I", body, 33)
+    half = length // 2
+    parts = [b"IDAT" + body[41 : 41 + half], b"IDAT" + body[41 + half : 41 + length]]
+    first, rest = (
+        struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts
+    )
+
+    assert decode(body[:33] + first + END + rest) is None
+    assert [kind for kind, _, _ in png._chunks(body + bytes(99_000))] == [b"IHDR", b"IDAT", b"IEND"]
+
+
 def test_picture_of_very_many_pixels_is_not_inflated_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
