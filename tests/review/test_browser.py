@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.review.conftest import PAGE_NAMES
 from tests.support.programs import needs
 from tests.support.radiographs import png_bytes
 from tests.support.visits import CHROMIUM, Visit
 
+SMALL_PHONE: ViewportSize = {"width": 320, "height": 640}
+"""Also a page of 1280 px at 400 % (WCAG 2.2, 1.4.10)."""
 AGE = """() => {
   for (const id of ["serving", "standing", "as-of"]) {
     document.getElementById(id).dataset.before = "yes";
@@ -48,6 +50,21 @@ def test_a_result_is_accessible_and_stays_in_its_width(
 
     assert visit.faults_in_every_view() == {}
     assert (visit.strays, visit.complaints) == ([], [])
+    visit.close()
+
+
+def test_a_result_stays_in_the_width_of_a_small_phone(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    (tmp_path / "film.png").write_bytes(png_bytes())
+    visit = Visit(browser, address, "narrow-light")
+
+    visit.page.set_viewport_size(SMALL_PHONE)
+    visit.page.goto(address)
+    visit.page.set_input_files("#file", tmp_path / "film.png")
+    visit.page.wait_for_selector(".result")
+
+    assert visit.overflow_px() == 0
     visit.close()
 
 
