@@ -76,6 +76,8 @@ class Page:
     totals: dict[str, int]
     first: int
     """Place of the first row among all that the filters let through, from 1."""
+    until: str | None
+    """When the newest radiograph came, where the window ends; None of an empty log."""
 
     def as_json(self) -> dict[str, object]:
         """Plain values."""
@@ -84,7 +86,8 @@ class Page:
 
 def read_page(connection: Connection, filters: Filters, *, page_rows: int = PAGE_ROWS) -> Page:
     """Read the page after `filters.after`: urgent first, and within a priority the newest."""
-    end = newest_time(connection) or 0.0
+    newest = newest_time(connection)
+    end = newest or 0.0
     span = Span(end - filters.days * DAY_SECONDS, end)
     window = load_window(connection, span, ("rank", "outcome", *_asked(filters)))
     chosen = window.where(_marked(window, filters))
@@ -103,6 +106,7 @@ def read_page(connection: Connection, filters: Filters, *, page_rows: int = PAGE
         last,
         {name: int(totals[rank]) for rank, name in RANK_NAME.items()},
         len(chosen) - len(following) + 1,
+        None if newest is None else _moment(newest),
     )
 
 
@@ -266,7 +270,7 @@ def _row(row: Any) -> Row:
         candidate = tuple(f.value for f in ABNORMAL if values[f"candidate_flag_{f}"])
     return Row(
         id=row.id,
-        received_at=datetime.fromtimestamp(row.received, UTC).isoformat(timespec="seconds"),
+        received_at=_moment(row.received),
         scanner=row.scanner,
         age_band=row.age_band,
         model=row.model,
@@ -284,3 +288,7 @@ def _row(row: Any) -> Row:
 
 def _label(number: int | None) -> str | None:
     return None if number is None else LABEL_NAME[number]
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -151,3 +151,11 @@ async def test_the_page_of_one_radiograph_shows_its_row(ask: Ask, radiographs: l
     assert one.candidate is not None
     for finding in FINDINGS:
         assert f"{finding} {one.candidate['probabilities'][finding]:.4f}" in page.text
+
+
+async def test_the_page_says_where_its_window_ends(ask: Ask, radiographs: list[Seen]) -> None:
+    page, answer = await ask("/review?days=1", "/review/api/worklist?days=1")
+
+    newest = max(one.received for one in radiographs)
+    assert answer.json()["until"] == newest.isoformat(timespec="seconds")
+    assert f"until the newest radiograph, {newest:%Y-%m-%d %H:%M}" in page.text
