@@ -1,14 +1,19 @@
 """The environment -> Settings, once at start; a name that no setting has is refused."""
 
 import difflib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from typing import get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 from service import __version__
 from service.settings import DELIMITER, PREFIX, Settings
+
+_COLLECTIONS = (dict, frozenset, list)
 
 
 class UnknownSetting(ValueError):
@@ -47,8 +52,9 @@ def read_settings() -> Settings:
     except ValidationError as error:
         told = faults_of(error).items()
         raise SettingsInvalid({f"{PREFIX}{at}".upper(): why for at, why in told}) from None
-    except SettingsError as error:
-        raise SettingsInvalid({"SETTINGS": f"{error}; expected JSON"}) from None
+    except SettingsError:
+        # It names the group alone, and may not say which of its variables.
+        raise SettingsInvalid(dict.fromkeys(_not_json(), "is not JSON")) from None
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
@@ -106,13 +112,29 @@ def faults_of(error: ValidationError) -> dict[str, str]:
 
 def describe_settings() -> Iterator[tuple[str, str]]:
     """Each environment variable with its line of description, in order."""
+    for name, field in _fields():
+        yield name, field.description or ""
+
+
+def _fields() -> Iterator[tuple[str, FieldInfo]]:
     for name, field in Settings.model_fields.items():
         group = field.annotation
         if isinstance(group, type) and issubclass(group, BaseModel):
             for inner, detail in group.model_fields.items():
-                yield f"{PREFIX}{name}{DELIMITER}{inner}".upper(), detail.description or ""
+                yield f"{PREFIX}{name}{DELIMITER}{inner}".upper(), detail
         else:
-            yield f"{PREFIX}{name}".upper(), field.description or ""
+            yield f"{PREFIX}{name}".upper(), field
+
+
+def _not_json() -> Iterator[str]:
+    """Variables that hold a list or an object, and whose text cannot be read as one."""
+    written = {name for name, field in _fields() if get_origin(field.annotation) in _COLLECTIONS}
+    for name, value in os.environ.items():
+        if name.upper() in written:
+            try:
+                json.loads(value)
+            except ValueError:
+                yield name.upper()
 
 
 def _unknown(name: str, known: list[str]) -> str:

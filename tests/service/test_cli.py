@@ -192,7 +192,7 @@ def test_network_compiles_before_what_it_does_not_need_is_imported() -> None:
     ("word", "variables", "told"),
     [
         ("serve", {"CXR_SERVER__PORT": "x"}, "CXR_SERVER__PORT Input should be a valid integer"),
-        ("serve", {"CXR_SCANNERS": "{"}, "SETTINGS error parsing value for field"),
+        ("serve", {"CXR_SCANNERS": "{"}, "CXR_SCANNERS is not JSON"),
         ("serve", {"CXR_RECORD__URL": "log"}, "CXR_RECORD__URL Value error, url is not the addr"),
         ("serve", {"CXR_RECORD__URL": "mysql://h/d"}, "CXR_RECORD__URL Value error, url is of nei"),
         ("serve", {"CXR_NO_SUCH": "1"}, "UNKNOWN_SETTING CXR_NO_SUCH"),

@@ -62,7 +62,7 @@ def test_value_out_of_bounds_is_refused(
         ("CXR_RECORD__URL", "postgresql://cxr:hunter2/log", "CXR_RECORD__URL"),
         ("CXR_RECORD__URL", "cxr:hunter2@log", "CXR_RECORD__URL"),
         ("CXR_SERVER__PORT", "hunter2", "CXR_SERVER__PORT"),
-        ("CXR_SCANNERS", "{hunter2", "scanners"),
+        ("CXR_SCANNERS", "{hunter2", "CXR_SCANNERS is not JSON"),
     ],
 )
 def test_refusal_does_not_repeat_the_value(
@@ -75,6 +75,24 @@ def test_refusal_does_not_repeat_the_value(
 
     assert told in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CXR_SCANNERS", "CXR_PACS__MODALITIES", "CXR_ACCESS__OIDC_GROUPS"],
+)
+def test_text_that_is_no_json_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its group has others of the kind, and numbers, whose text is right."""
+    monkeypatch.setenv("CXR_ACCESS__TRUSTED_PROXIES", '["192.0.2.1"]')
+    monkeypatch.setenv("CXR_PACS__POLL_SECONDS", "2")
+    monkeypatch.setenv(name, "{hunter2: x}")
+
+    with pytest.raises(SettingsInvalid) as refused:
+        read_settings()
+
+    assert refused.value.reasons == {name: "is not JSON"}
 
 
 def test_error_of_the_settings_themselves_does_not_repeat_a_value_either() -> None:
