@@ -1,12 +1,13 @@
 """GET /docs: the interactive page, from files of an installed package; no CDN is asked.
 
-And what the document that it shows says of keys, which the framework cannot know: the door asks for
-them, outside the routes.
+And what the document that it shows says of keys and of problems, which the framework cannot know:
+the door asks for keys outside the routes, and a problem has a media type of its own.
 """
 
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from service.access.scopes import Need, need_of
+from service.api.problems import MEDIA_TYPE
 
 ASSETS = "/docs/assets"
 
@@ -36,7 +38,7 @@ NONE_OR_ONE: Final[list[dict[str, list[str]]]] = [{}, {"bearer": []}, {"header":
 
 def add_docs(app: FastAPI) -> None:
     """Serve Swagger UI (Apache-2.0) out of the package `fastapi-offline`, in colours of our own."""
-    _describe_keys(app)
+    _describe_rest(app)
     folder = Path(str(files("fastapi_offline") / "static"))
     assets = StaticFiles(directory=folder, packages=[("service.api", "static")])
     app.mount(ASSETS, assets, name="docs-assets")
@@ -57,8 +59,8 @@ def add_docs(app: FastAPI) -> None:
         return page
 
 
-def _describe_keys(app: FastAPI) -> None:
-    """Tell clients that are made from the document where a key goes."""
+def _describe_rest(app: FastAPI) -> None:
+    """Tell clients that are made from the document where a key goes, and what a problem is."""
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -67,9 +69,21 @@ def _describe_keys(app: FastAPI) -> None:
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 operation["security"] = [] if need_of(path) is Need.OPEN else NONE_OR_ONE
+                _move_problems(operation["responses"])
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # the framework's own way to add to it
+
+
+def _move_problems(responses: Mapping[str, dict[str, Any]]) -> None:
+    """Give the schema of a problem to the media type that is sent, where the framework has its own.
+
+    A client made from the document takes what has no schema for an answer without a content.
+    """
+    for response in responses.values():
+        content = response.get("content", {})
+        if MEDIA_TYPE in content and "application/json" in content:
+            content[MEDIA_TYPE] |= content.pop("application/json")
 
 
 def _policy_of(page: bytes) -> str:

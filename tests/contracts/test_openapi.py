@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.access.scopes import Need, need_of
-from service.api.problems import DOOR, STATUS
+from service.api.problems import DOOR, STATUS, Problem
 from service.app import create_app
 from tests.support.apps import tiny_settings
 
@@ -66,8 +66,22 @@ def test_problem_bodies_are_problem_json(paths: Paths) -> None:
     responses = paths["/predict"]["post"]["responses"]
 
     refused = [response for status, response in responses.items() if int(status) >= 400]
-    assert all("application/problem+json" in response["content"] for response in refused)
+    assert all(set(response["content"]) == {"application/problem+json"} for response in refused)
     assert "Retry-After" in responses["503"]["headers"]
+
+
+def test_client_that_is_made_from_it_reads_every_problem(document: dict[str, Any]) -> None:
+    problems = [
+        response["content"]["application/problem+json"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for response in operation["responses"].values()
+        if "application/problem+json" in response.get("content", {})
+    ]
+
+    assert {problem["schema"]["$ref"] for problem in problems} == {"#/components/schemas/Problem"}
+    for example in (one for problem in problems for one in problem["examples"].values()):
+        Problem.model_validate(example["value"], extra="forbid")
 
 
 def test_upload_is_documented_in_every_form(paths: Paths) -> None:
