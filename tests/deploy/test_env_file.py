@@ -110,3 +110,17 @@ def test_file_is_seen_by_one_container_that_can_tell_nobody(tmp_path: Path) -> N
     assert seen == {"settings"}
     assert containers["settings"]["network_mode"] == "none"
     assert "volumes" not in containers["settings"]
+
+
+def test_value_of_any_signs_arrives_whole_as_the_example_says(tmp_path: Path) -> None:
+    """Bare, Compose takes `$B` for a variable and what follows ` #` for a comment."""
+    scanners = '{"ROOM #2|A$B": "room2"}'
+    told = " ".join((ROOT / ".env.example").read_text("utf-8").replace("\n# ", " ").split())
+
+    bare = site_with(tmp_path, f"CXR_SCANNERS={scanners}")["cxr-triage"]["environment"]
+    quoted = site_with(tmp_path, f"CXR_SCANNERS='{scanners}'")["cxr-triage"]["environment"]
+
+    assert bare["CXR_SCANNERS"] == '{"ROOM'
+    # What is printed escapes the sign once more.
+    assert quoted["CXR_SCANNERS"].replace("$$", "$") == scanners
+    assert "A value in single quotes is taken as it stands." in told
