@@ -21,7 +21,14 @@ from service.logs import describe_error
 from service.metrics import Ending
 from service.pacs.backoff import backoff_seconds
 from service.pacs.desk import Desk
-from service.pacs.failures import FORBIDDEN, INTERNAL, Blame, PullFailure, failure_of
+from service.pacs.failures import (
+    FORBIDDEN,
+    INTERNAL,
+    PACS_CODES,
+    Blame,
+    PullFailure,
+    failure_of,
+)
 from service.pacs.giving import Giving
 from service.pacs.off_loop import OffLoop
 from service.pacs.options import PacsOptions
@@ -214,14 +221,14 @@ class Puller:
         elif blame in (Blame.TRY, Blame.INSTANCE):
             await self._bury(item, failure.code, ending)
         else:
-            if failure.code == FORBIDDEN:
+            if failure.code == FORBIDDEN or failure.blame is Blame.TRY:
                 await self._off_loop.run(self._queue.let_others_pass, item)
             self._pause()
 
     async def _blame_after_all(self, item: Item, failure: PullFailure, *, is_last: bool) -> Blame:
         """No try is held against an instance while the PACS is away, or the service is broken.
 
-        Nor is the last one while the PACS may be forbidding every instance.
+        Nor is the last one while the PACS may be withholding every file.
         """
         blame = failure.blame
         if blame is Blame.EITHER and await self._desk.is_broken(for_sure=is_last):
@@ -230,8 +237,8 @@ class Puller:
             return blame
         if not self._hears_pacs():
             return Blame.PACS
-        if failure.code == FORBIDDEN and not self._giving.forbids_one(
-            item.instance, is_last=is_last
+        if failure.code in PACS_CODES and not self._giving.withholds_one(
+            item.instance, failure.code, is_last=is_last
         ):
             return Blame.PACS
         return Blame.TRY

@@ -72,9 +72,10 @@ async def test_answer_that_always_fails_ends_as_a_dead_letter_and_holds_up_no_ot
 ) -> None:
     pacs.rules.append(always(f"{ONE}/file", reply))
     pacs.store(ONE, phantom(1))
-    pacs.store(TWO, phantom(2))
 
-    async with open_way(pacs, tiny_store, start="beginning", max_tries=3) as way:
+    async with open_way(pacs, tiny_store, start="beginning", max_tries=3, retry_seconds=1.0) as way:
+        await way.event("pacs.instance_postponed")
+        pacs.store(TWO, phantom(2))
         await way.settled(answered=1, dead=1)
 
     (letter,) = way.queue.dead_letters()
@@ -84,15 +85,19 @@ async def test_answer_that_always_fails_ends_as_a_dead_letter_and_holds_up_no_ot
 
 
 async def test_dead_letter_that_is_retried_is_answered(pacs: FakePacs, tiny_store: Path) -> None:
-    pacs.rules.append(failing(f"{ONE}/file", *[Reply(b"", 500)] * 2))
+    fails = always(f"{ONE}/file", Reply(b"", 500))
+    pacs.rules.append(fails)
     pacs.store(ONE, phantom(1))
 
     async with open_way(pacs, tiny_store, start="beginning", max_tries=2) as way:
-        await way.settled(dead=1)
+        await way.event("pacs.instance_postponed")
+        pacs.store(TWO, phantom(2))
+        await way.settled(answered=1, dead=1)
+        pacs.rules.remove(fails)
         assert way.queue.retry() == 1
-        await way.settled(answered=1)
+        await way.settled(answered=2)
 
-    assert len(way.entries()) == 1
+    assert len(way.entries()) == 2
 
 
 async def test_too_large_an_instance_is_refused_by_its_announced_length(

@@ -1,4 +1,4 @@
-"""A PACS that forbids every instance is told from an instance that it forbids."""
+"""A PACS that gives no file at all is told from an instance whose file it does not give."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +12,12 @@ from tests.support.orthanc import phantom
 
 TRIES = 2
 MANY = 4
-FORBIDDEN = 'cxr_pacs_failures_total{code="PACS_FORBIDDEN"}'
+WITHHELD = [
+    pytest.param(Reply(b"", 403), "PACS_FORBIDDEN", id="forbidden"),
+    pytest.param(Reply(b"", 500), "PACS_FAILED", id="its disk is away"),
+    pytest.param(Reply(b"", 404), "PACS_INSTANCE_GONE", id="404 that is not Orthanc's"),
+    pytest.param(Reply(b"DICM", announced=1000), "PACS_ANSWER_INVALID", id="cut off"),
+]
 
 
 @pytest.fixture
@@ -26,43 +31,46 @@ def store_many(pacs: FakePacs) -> None:
         pacs.store(name_of(number), phantom(number))
 
 
-async def refused(way: Way, times: int) -> None:
-    """Wait for so many refusals in all."""
+async def refused(way: Way, code: str, times: int) -> None:
+    """Wait for so many tries in all that got no file."""
+    counter = f'cxr_pacs_failures_total{{code="{code}"}}'
 
     def counted() -> bool:
         lines = way.exposition().splitlines()
-        return any(line.startswith(FORBIDDEN) and float(line.split()[1]) >= times for line in lines)
+        return any(line.startswith(counter) and float(line.split()[1]) >= times for line in lines)
 
     await way.until(counted, f"{times} refusals")
 
 
 @pytest.mark.parametrize("asked_for", ["simplified-tags", "file"])
-async def test_pacs_that_forbids_everything_makes_no_dead_letter(
-    pacs: FakePacs, tiny_store: Path, asked_for: str
+@pytest.mark.parametrize(("reply", "code"), WITHHELD)
+async def test_pacs_that_gives_no_file_makes_no_dead_letter(
+    pacs: FakePacs, tiny_store: Path, asked_for: str, reply: Reply, code: str
 ) -> None:
-    forbids = always(asked_for, Reply(b"", 403))
-    pacs.rules.append(forbids)
+    withholds = always(asked_for, reply)
+    pacs.rules.append(withholds)
     store_many(pacs)
 
     async with open_way(pacs, tiny_store, start="beginning", max_tries=TRIES) as way:
-        await refused(way, MANY * TRIES + 2)
+        await refused(way, code, MANY * TRIES + 2)
         counts, told = way.queue.counts(), way.events()
-        pacs.rules.remove(forbids)
+        pacs.rules.remove(withholds)
         await way.settled(answered=MANY)
 
     assert (counts[State.WAITING], counts[State.DEAD]) == (MANY, 0)
-    assert told.count("pacs.files_forbidden") == 1
+    assert told.count("pacs.files_withheld") == 1
     assert way.events().count("pacs.files_given") == 1
 
 
-async def test_file_that_is_given_shows_which_instance_is_forbidden(
-    pacs: FakePacs, tiny_store: Path
+@pytest.mark.parametrize("status", [403, 500])
+async def test_file_that_is_given_shows_which_instance_fails(
+    pacs: FakePacs, tiny_store: Path, status: int
 ) -> None:
-    pacs.rules.append(always(f"{name_of(0)}/file", Reply(b"", 403)))
+    pacs.rules.append(always(f"{name_of(0)}/file", Reply(b"", status)))
     pacs.store(name_of(0), phantom(0))
 
     async with open_way(pacs, tiny_store, start="beginning", max_tries=TRIES) as way:
-        await way.event("pacs.files_forbidden")
+        await way.event("pacs.files_withheld")
         pacs.store(name_of(1), phantom(1))
         await way.settled(answered=1, dead=1)
 
