@@ -32,7 +32,7 @@ from service.record import (
     open_site_key,
 )
 from service.record.bulk import append_rows
-from service.record.criteria import DEFAULT_CRITERIA, Criteria, FindingCriteria
+from service.record.criteria import DEFAULT_CRITERIA, Criteria, FindingCriteria, usual
 from service.record.database import open_engine
 from service.record.evidence import evidence_columns
 from service.record.export import check_parquet, count_rows, export_csv, export_parquet
@@ -211,9 +211,11 @@ def lookup(
 def register(
     context: typer.Context,
     sensitivity: Annotated[
-        list[str] | None, typer.Option(help="For example pneumonia=0.9; may be repeated.")
+        list[str] | None, typer.Option(help=f"Repeatable; unnamed: {usual('sensitivity')}.")
     ] = None,
-    specificity: Annotated[list[str] | None, typer.Option(help="Likewise.")] = None,
+    specificity: Annotated[
+        list[str] | None, typer.Option(help=f"Repeatable; unnamed: {usual('specificity')}.")
+    ] = None,
     confidence: Annotated[float, typer.Option(min=0.5, max=0.999)] = DEFAULT_CRITERIA.confidence,
     evaluated: Annotated[float, typer.Option(min=0.01, max=0.999)] = DEFAULT_CRITERIA.evaluated,
     by: By = "",

@@ -57,7 +57,9 @@ def search_command(
     ] = None,
     data: DataOption = None,
     models: ModelsOption = None,
-    run: RunOption = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Run name or folder; default `search`.")
+    ] = None,
     threads: ThreadsOption = None,
     drop_leaks: LeaksOption = False,
 ) -> None:
@@ -109,7 +111,9 @@ def report_command(
 def simulate_command(
     *,
     models: ModelsOption = None,
-    run: RunOption = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Also show what `tune` found in this run.")
+    ] = None,
     draws: Annotated[
         int, typer.Option("--draws", min=20, help="Samples a row.")
     ] = SIMULATION_DRAWS,

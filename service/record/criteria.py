@@ -1,6 +1,6 @@
 """What must hold before a model goes live, written down before it is counted."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,3 +43,9 @@ DEFAULT_CRITERIA = Criteria(
     )
 )
 """What `cxr-triage shadow register` proposes where a site names nothing else."""
+
+
+def usual(rate: Literal["sensitivity", "specificity"]) -> str:
+    """What is registered of each finding that a site does not name, as the command takes it."""
+    told = {one.finding: one.model_dump()[rate] for one in DEFAULT_CRITERIA.findings}
+    return ", ".join(f"{finding}={target}" for finding, target in told.items())

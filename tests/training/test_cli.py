@@ -42,6 +42,21 @@ def test_help_lists_the_acts(
         assert act in printed
 
 
+@pytest.mark.parametrize(
+    ("act", "folder"), [("search", "default `search`"), ("simulate", "`tune`")]
+)
+def test_help_tells_of_the_run_what_the_act_does_with_it(
+    act: str, folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
+    run(monkeypatch, act, "--help")
+
+    about = next(line for line in capsys.readouterr().out.splitlines() if "--run" in line)
+    assert folder in about
+    assert "config's name" not in about
+
+
 def test_missing_data_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
