@@ -1,7 +1,7 @@
 """`cxr-triage drift status | drill`: where every scanner stands, and a fire drill."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from service.core.drift_shifts import UnknownShift, parse_shift
 from service.drift_drill import Drill, find_device, run_drill
 from service.drift_sighting import open_comparison
 from service.drift_state import STATE, ScannerState, load_state
+from service.scanners import Scanners
 
 app = typer.Typer(
     help="What the scanners send, against the model's reference.", no_args_is_help=True
@@ -52,6 +53,8 @@ class ScannerStatus:
     kind: str
     cause: str
     sensitivity: dict[str, float]
+    is_listed: bool = True
+    """Whether `CXR_SCANNERS` names it still; of another one nothing new comes."""
 
 
 @app.command()
@@ -70,13 +73,15 @@ def status(
     if path.is_file() and not state.scanners:
         typer.echo(f"{STATE} cannot be read: whether a scanner drifts is not known", err=True)
         raise typer.Exit(1)
-    lines = list(describe_scanners(comparison.detector, state.scanners))
+    # Without the site's settings nothing tells which aliases were taken off the list.
+    listed = Scanners(address.scanners).names if address.scanners else (*state.scanners,)
+    lines = list(describe_scanners(comparison.detector, state.scanners, listed))
     if as_json:
         for line in lines:
             typer.echo(json.dumps(asdict(line)))
     else:
         _print(Console(), lines)
-    raise typer.Exit(DRIFTING_EXIT if any(line.drifts for line in lines) else 0)
+    raise typer.Exit(DRIFTING_EXIT if any(line.drifts and line.is_listed for line in lines) else 0)
 
 
 @app.command()
@@ -115,7 +120,7 @@ def drill(
 
 
 def describe_scanners(
-    detector: Detector, scanners: dict[str, ScannerState]
+    detector: Detector, scanners: dict[str, ScannerState], listed: Collection[str]
 ) -> Iterator[ScannerStatus]:
     """Where each scanner that sent something stands, in the order of their aliases."""
     for alias, scanner in sorted(scanners.items()):
@@ -136,6 +141,7 @@ def describe_scanners(
             kind="" if diagnosis is None else diagnosis.verdict.kind.value,
             cause="" if diagnosis is None else diagnosis.cause.words,
             sensitivity={} if diagnosis is None else diagnosis.cause.sensitivity,
+            is_listed=alias in listed,
         )
 
 
@@ -158,4 +164,7 @@ def _print(console: Console, lines: list[ScannerStatus]) -> None:
             told = ", ".join(f"{name} {change:+.2f}" for name, change in line.sensitivity.items())
             forecast = f" Forecast of the sensitivity: {told}." if told else ""
             words = f"{line.scanner}: {line.cause or 'no cause is known'}.{forecast}"
+            console.print(words, markup=False, emoji=False)
+        if not line.is_listed:
+            words = f"{line.scanner}: not in CXR_SCANNERS any more; last radiograph {line.last}."
             console.print(words, markup=False, emoji=False)

@@ -11,8 +11,6 @@ PSI_BINS = 10
 FEWEST_IMAGES = 30
 """Below, both would measure chance; they are 0."""
 
-RANKS = np.linspace(0, 1, 257)
-
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
@@ -22,13 +20,13 @@ class Yardstick:
     ----------
     edges, expected
         Deciles of the reference, and its share between them.
-    quantiles
-        Its values at `RANKS`.
+    ordered
+        All its values, ascending: fewer quantiles would cut off its tails.
     """
 
     edges: Numbers = field(repr=False)
     expected: Numbers = field(repr=False)
-    quantiles: Numbers = field(repr=False)
+    ordered: Numbers = field(repr=False)
 
     def psi(self, window: Levels) -> float:
         """Population stability index; NaN entries are left out.
@@ -42,19 +40,24 @@ class Yardstick:
         return float(((found - self.expected) * np.log(found / self.expected)).sum())
 
     def wasserstein(self, window: Levels) -> float:
-        """Mean distance of equal ranks, in the unit of the values; NaN entries are left out."""
-        now = _known(window)
+        """Area between the two distribution functions, in the unit of the values.
+
+        NaN entries are left out.
+        """
+        now = np.sort(_known(window))
         if now.size < FEWEST_IMAGES:
             return 0.0
-        ranks = (np.arange(now.size) + 0.5) / now.size
-        return float(np.abs(np.sort(now) - np.interp(ranks, RANKS, self.quantiles)).mean())
+        places = np.sort(np.concatenate((self.ordered, now)))
+        share = self.ordered.searchsorted(places[:-1], "right") / self.ordered.size
+        share_now = now.searchsorted(places[:-1], "right") / now.size
+        return float((np.abs(share - share_now) * np.diff(places)).sum())
 
 
 def make_yardstick(reference: Levels) -> Yardstick:
     """From the values of one scalar; NaN entries are left out."""
     known = _known(reference)
     edges = np.unique(np.quantile(known, np.linspace(0, 1, PSI_BINS + 1)[1:-1]))
-    return Yardstick(edges, _shares(edges, known), np.quantile(known, RANKS))
+    return Yardstick(edges, _shares(edges, known), np.sort(known))
 
 
 def _known(values: Levels) -> Numbers:
