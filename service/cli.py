@@ -165,7 +165,7 @@ def check_settings(
     """Refuse misspelt variables of the environment; values are not judged, and none is shown."""
     if release is not None:
         refuse_other_release(release)
-    refuse_unknown(set(os.environ) - set(besides or ()))
+    refuse_unknown(set(os.environ) - set(besides or ()), in_capitals=True)
     refuse_changed(os.environ, fixed or ())
 
 

@@ -57,8 +57,13 @@ def read_settings() -> Settings:
         raise SettingsInvalid(dict.fromkeys(_not_json(), "is not JSON")) from None
 
 
-def refuse_unknown(names: Iterable[str]) -> None:
+def refuse_unknown(names: Iterable[str], *, in_capitals: bool = False) -> None:
     """Look at names alone, so that whoever calls it needs no value.
+
+    Parameters
+    ----------
+    in_capitals
+        Small letters make another name: the service reads either, Compose hands on capitals alone.
 
     Raises
     ------
@@ -67,7 +72,8 @@ def refuse_unknown(names: Iterable[str]) -> None:
     """
     known = [name for name, _ in describe_settings()]
     ours = (name for name in names if name.upper().startswith(PREFIX))
-    unknown = [_unknown(name, known) for name in ours if name.upper() not in known]
+    spelt = {name: name if in_capitals else name.upper() for name in ours}
+    unknown = [_unknown(name, known) for name, read in spelt.items() if read not in known]
     if unknown:
         raise UnknownSetting("; ".join(unknown))
 

@@ -53,6 +53,16 @@ def test_misspelt_variable_is_refused_by_name_alone(tmp_path: Path) -> None:
     assert SECRET not in done.stdout + done.stderr
 
 
+def test_name_in_small_letters_is_refused_since_no_container_gets_it(tmp_path: Path) -> None:
+    containers = site_with(tmp_path, "cxr_mode=live")
+
+    done = start(containers)
+
+    assert containers["cxr-triage"]["environment"]["CXR_MODE"] == "shadow"
+    assert done.returncode == 2
+    assert "cxr_mode is not a setting; did you mean CXR_MODE?" in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize("name", sorted(OF_COMPOSE | OF_THE_IMAGE))
 def test_variable_without_effect_is_refused_by_name_alone(tmp_path: Path, name: str) -> None:
     done = start(site_with(tmp_path, f"{name}={SECRET}"))
