@@ -41,6 +41,14 @@ MOST_SEGMENTS = 1_000
 MOST_SCANS = 100
 """Encoders write ten or so; each costs a pass over the whole picture, however few bytes it has."""
 
+MOST_IDLE_BYTES = 100_000
+"""Fill bytes and the like between the segments of a head; encoders pad to a page of a disk."""
+
+MOST_PREVIEWS = 100
+"""Segments of EXIF or Photoshop, which hold 6 MB then."""
+
+_PREVIEWS: Final = (b"Exif\0", b"Photoshop ")
+
 FILLER = bytes(range(1, 255)) * 64
 """To be read on where a scan ends early; without FF, so that nothing of it is a marker."""
 
@@ -49,8 +57,11 @@ _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _LAST_RESTARTS = re.compile(rb"(?:\xff+[\xd0-\xd7])+\Z")
 """Behind them nothing stands that they could restart; in front of them something may be missing."""
 
-_MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])")
-"""With its fill bytes; neither a stuffed byte nor a marker that stands inside a scan."""
+_MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])")
+"""Neither a stuffed byte nor a marker that stands inside a scan.
+
+Without its fill bytes: a long run of them would be searched anew from each.
+"""
 
 Samples = NDArray[np.uint8 | np.uint16]
 
@@ -82,6 +93,31 @@ def check_process(codestream: bytes) -> int:
             if scans == 1 and process != PROGRESSIVE and sent.is_complete():
                 break  # libjpeg reads no further
     return process
+
+
+def check_head(codestream: bytes) -> None:
+    """Refuse a head that Pillow would read for minutes, whatever `check_process` says of the rest.
+
+    It steps through idle bytes one by one, and copies what it has of EXIF anew with each segment.
+
+    Raises
+    ------
+    DamagedFile
+        More of either than any encoder writes.
+    """
+    at, idle, previews = 0, 0, 0
+    for _ in range(MOST_SEGMENTS):
+        found = _MARKER.search(codestream, at)
+        marker = START_OF_SCAN if found is None else codestream[found.end() - 1]
+        idle += (len(codestream) if found is None else found.end() - 2) - at
+        if idle > MOST_IDLE_BYTES or previews > MOST_PREVIEWS:
+            raise DamagedFile("jpeg with more fill bytes or EXIF than any encoder writes")
+        if found is None or marker == START_OF_SCAN:
+            return
+        at = found.end()
+        if marker != START_OF_IMAGE:
+            previews += codestream.startswith(_PREVIEWS, at + 2)
+            at += int.from_bytes(codestream[at : at + 2], "big")
 
 
 def _check_frame(marker: int, frame: bytes) -> None:
@@ -176,11 +212,12 @@ def _segments(codestream: bytes) -> Iterator[tuple[int, bytes, int]]:
         found = _MARKER.search(codestream, at)
         if found is None:
             return
+        place = at + len(codestream[at : found.start()].rstrip(b"\xff"))
         marker, at = codestream[found.end() - 1], found.end()
         if marker == START_OF_IMAGE:
             continue
         length = int.from_bytes(codestream[at : at + 2], "big")
-        yield marker, codestream[at + 2 : at + length], found.start()
+        yield marker, codestream[at + 2 : at + length], place
         if marker == END_OF_IMAGE:
             return
         at += length

@@ -19,7 +19,7 @@ from service.core.errors import (
     UnsupportedPixelFormat,
 )
 from service.core.grey import FULL_8_BIT, check_size, grey_from_colour, widen
-from service.core.jpeg import LOSSLESS, check_process, ends_early
+from service.core.jpeg import LOSSLESS, check_head, check_process, ends_early
 from service.core.png import (
     Levels,
     check_header,
@@ -71,6 +71,8 @@ def read_raster(
     if file_format is FileFormat.PNG:
         check_header(body)
         body = without_notes(body)
+    else:
+        check_head(body)
     is_lossy = file_format is FileFormat.JPEG and check_process(body) != LOSSLESS
     image = _open(body, file_format)
     check_size(image.height, image.width, max_pixels=max_pixels, min_side_px=min_side_px)
