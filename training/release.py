@@ -176,8 +176,8 @@ def _check_audit(attached: Attachments) -> None:
         is_asked = attached.audit is not AuditVerdict.NOT_RUN
         remedy = "audit.json says why" if is_asked else "run `cxr-train audit`"
         raise ReleaseRefused(
-            f"the audit of these weights: {attached.audit}; {remedy}, or say with --accept-audit "
-            "why it is released all the same"
+            f"the audit of these weights: {attached.audit}; {remedy}, or say with "
+            "`cxr-train release --accept-audit` why it is released all the same; no act is repeated"
         )
 
 
