@@ -19,6 +19,7 @@ OTHER_FORMATS: Final = (
     (0, b"%PDF", "PDF"), (0, b"\x1f\x8b", "gzip"), (0, b"PK\3\4", "ZIP"),
     (0, b"iVBORw0KGgo", "PNG in Base64"), (0, b"/9j/", "JPEG in Base64"),
     (0, b"A" * 168, "DICOM in Base64"), (0, b"--", "parts of a message that is no form"),
+    (0, b"\r\n--", "parts of a message that is no form"),
 )  # fmt: skip
 """Where they have their magic; named to the sender, who may not know what was sent."""
 

@@ -131,3 +131,8 @@ OTHERS = {
 def test_other_format_is_named_to_its_sender(name: str) -> None:
     with pytest.raises(UnknownFormat, match=f"look like {name}.*; expected PNG, JPEG or DICOM"):
         read_radiograph(OTHERS[name])
+
+
+def test_parts_behind_an_empty_line_are_named_as_such() -> None:
+    with pytest.raises(UnknownFormat, match="parts of a message"):
+        read_radiograph(b"\r\n--boundary\r\nContent-Type: application/dicom\r\n\r\n")
