@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.area_average import average_areas
-from service.core.borders import Box, recorded_box, trimmed_box
+from service.core.borders import Box, recorded_box, visible_box, within
 from service.core.percentiles import percentiles
 from service.core.radiograph import WHITE, Grey, Pixels, Radiograph
 
@@ -35,7 +35,7 @@ class PreprocessSpec(BaseModel):
 
 
 def preprocess(radiograph: Radiograph, spec: PreprocessSpec) -> Pixels:
-    """Crop padding and black borders, resize to a square, and stretch the grey range.
+    """Crop padding and borders, resize to a square, and stretch the grey range.
 
     The result does not change when the display window is moved without clipping: the stretch is
     by percentiles of the resized picture, so any affine map of grey levels is undone.
@@ -50,24 +50,18 @@ def preprocess(radiograph: Radiograph, spec: PreprocessSpec) -> Pixels:
 
 
 def crop_box(radiograph: Radiograph, spec: PreprocessSpec) -> Box:
-    """Rows and columns of the radiograph that are kept: padding and black borders are dropped."""
+    """Rows and columns that are kept: without padding, black borders and a white frame."""
     grey, padding = radiograph.grey, radiograph.padding
-    rows, columns = (
-        (slice(0, side) for side in grey.shape) if padding is None else recorded_box(padding)
-    )
-    inner_rows, inner_columns = trimmed_box(grey[rows, columns], spec.trim_level_ratio)
-    return _within(rows, inner_rows), _within(columns, inner_columns)
+    if padding is None:
+        return visible_box(grey, spec.trim_level_ratio)
+    recorded = recorded_box(padding)
+    return within(recorded, visible_box(grey[recorded], spec.trim_level_ratio))
 
 
 def normalise(batch_nchw: Pixels, spec: PreprocessSpec) -> Pixels:
     """Shift and scale pixels to the range that the network was trained on."""
     scale = np.float32(1.0 / spec.standard_deviation)
     return cast(Pixels, (batch_nchw - np.float32(spec.mean)) * scale)
-
-
-def _within(outer: slice, inner: slice) -> slice:
-    """A span of a span, counted from the start of the whole side."""
-    return slice(outer.start + inner.start, outer.start + inner.stop)
 
 
 def _resize_square(grey: Grey, side_px: int) -> NDArray[np.float32]:

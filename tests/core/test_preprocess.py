@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.core.preprocess import PreprocessSpec, normalise, preprocess
+from service.core.preprocess import PreprocessSpec, crop_box, normalise, preprocess
 from service.core.radiograph import WHITE, FileFormat, Grey, Radiograph
 from tests.support.radiographs import chest_levels
 
@@ -58,6 +58,28 @@ def test_black_border_is_cropped_away(border: int) -> None:
     pixels = preprocess(radiograph(framed), SPEC)
 
     assert np.abs(pixels - preprocess(radiograph(CHEST[:, 20:90]), SPEC)).max() < 1e-6
+
+
+@pytest.mark.parametrize("bars", [((9, 9), (9, 9)), ((0, 0), (14, 14)), ((0, 6), (0, 0))])
+@pytest.mark.parametrize("around", ["white", "white around black", "black around white"])
+def test_white_frame_is_cropped_away(bars: tuple[tuple[int, int], ...], around: str) -> None:
+    inner = CHEST[:, 20:90]
+    for level in {"white": [WHITE], "black around white": [WHITE, 0]}.get(around, [0, WHITE]):
+        inner = np.pad(inner, bars, constant_values=level)
+
+    pixels = preprocess(radiograph(inner), SPEC)
+
+    assert np.abs(pixels - preprocess(radiograph(CHEST[:, 20:90]), SPEC)).max() < 1e-6
+
+
+def test_white_edge_with_a_gap_is_no_frame() -> None:
+    marked = CHEST.copy()
+    marked[-8:] = WHITE
+    marked[-1, 40:44] = CHEST[-1, 40:44]
+
+    spans = crop_box(radiograph(marked), SPEC)
+
+    assert spans == crop_box(radiograph(CHEST), SPEC)
 
 
 def test_padding_is_cropped_away_whatever_its_level() -> None:
