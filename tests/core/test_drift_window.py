@@ -13,8 +13,8 @@ REFERENCE = np.random.default_rng(3).lognormal(sigma=1.5, size=2411).astype(np.f
 @pytest.mark.parametrize("count", [FEWEST_IMAGES, 250])
 @pytest.mark.parametrize("gain", [1.0, 1.1, 5.0])
 def test_wasserstein_distance_is_that_of_all_values(count: int, gain: float) -> None:
-    window = gain * np.random.default_rng(count).lognormal(sigma=1.5, size=count)
-    window = window.astype(np.float32)
+    drawn = gain * np.random.default_rng(count).lognormal(sigma=1.5, size=count)
+    window = drawn.astype(np.float32)
 
     found = make_yardstick(REFERENCE).wasserstein(window)
 
