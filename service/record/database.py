@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.core.errors import RecordUnavailable
+from service.record.outlived import close_what_outlives
 from service.record.same_file import SameFile
 from service.record.server import COMMAND, LOCK_SECONDS, Patience, open_server_engine
 from service.record.tables import shadow_log
@@ -100,6 +101,7 @@ def _sqlite_engine(url: URL, lock_seconds: float) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ValueError("the shadow log needs a file; a database in memory is not durable")
     engine = create_engine(url, connect_args={"timeout": lock_seconds})
+    close_what_outlives(engine)
     file = SameFile(Path(url.database))
 
     @event.listens_for(engine, "do_connect")

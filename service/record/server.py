@@ -8,6 +8,8 @@ from typing import Any, Final
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from service.record.outlived import close_what_outlives
+
 LOCK_SECONDS = 5.0
 """Longest wait for another process that writes; then the rows of this one are refused."""
 
@@ -55,6 +57,7 @@ def open_server_engine(url: URL, patience: Patience, *, lock_seconds: float) -> 
         Longest wait of a statement for a lock that another session holds.
     """
     engine = create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
+    close_what_outlives(engine)  # first: its listener has to come before the one that connects
     settings = _session_settings(patience, lock_seconds)
 
     @event.listens_for(engine, "do_connect")
