@@ -10,10 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
 from service.record import Evidence, Kind, Pseudonymiser, Pseudonyms, open_reader, open_record
+from service.record.bulk import append_rows
 from service.record.case_index import CaseIndex, open_case_index
 from service.record.case_tables import cases
 from service.record.chain import Break, Fault, Head, VerifyReport
 from service.record.database import open_engine
+from service.record.evidence import evidence_columns
 from service.record.gaps import FLOOR_DAYS, Gap, RetentionTooShort, find_gap, purge
 from service.record.index_check import first_forged_case
 from service.record.record import anchors_beside
@@ -263,14 +265,19 @@ async def test_the_newest_case_stays_without_the_evidence_that_was_purged(
 
 
 async def test_the_newest_case_keeps_the_evidence_that_is_left(log_url: str) -> None:
+    """Early releases kept several verdicts on one radiograph."""
     entry = evaluated(received_at=OLD)
     record = open_record(log_url)
     await record.append(entry)
-    for moment in (OLD, NEW):
-        await record.note(
-            Evidence(kind=Kind.ADJUDICATION, entry=entry.id, body=VERDICTS, recorded_at=moment)
-        )
     await record.close()
+    verdicts = [
+        Evidence(kind=Kind.ADJUDICATION, entry=entry.id, body=VERDICTS, recorded_at=moment)
+        for moment in (OLD, NEW)
+    ]
+    engine = open_engine(log_url)
+    columns = [evidence_columns(verdict) for verdict in verdicts]
+    assert sum(append_rows(engine, evidence_log, columns, anchors_beside(log_url))) == 2
+    engine.dispose()
 
     reader = open_reader(log_url)
     with closing(reader), closing(open_case_index(log_url, reader)) as index:
