@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from service.core.errors import RecordUnavailable
 from service.record.chain import Head
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -24,12 +25,20 @@ LINE_BYTES = 18 + 1 + 7 + 64 + 1
 
 
 def read_anchor(path: Path) -> Head | None:
-    """Read the noted head; None when there is none, or a power cut left no whole line."""
+    """Read the noted head; None when there is none, or a power cut left no whole line.
+
+    Raises
+    ------
+    RecordUnavailable
+        There is one, and this account cannot read it.
+    """
     try:
         with _locked(path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
             line = os.pread(descriptor, LINE_BYTES + 1, 0)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise RecordUnavailable(f"cannot read the anchor {path.name}: {error.strerror}") from error
     head = _parse(line)
     if head is None:
         log.warning("record.anchor_unreadable")

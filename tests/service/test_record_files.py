@@ -58,6 +58,18 @@ async def test_an_anchor_that_cannot_be_written_costs_no_answer(tmp_path: Path) 
     await record.close()
 
 
+async def test_an_anchor_that_cannot_be_read_is_told_by_its_name(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shadow.sqlite"
+    await write_rows(url, 1)
+    (tmp_path / "shadow.sqlite.head").unlink()
+    _block(tmp_path / "shadow.sqlite.head")
+
+    with pytest.raises(RecordUnavailable, match=r"shadow\.sqlite\.head: Is a directory"):
+        open_record(url)
+    with pytest.raises(RecordUnavailable, match=r"shadow\.sqlite\.head: Is a directory"):
+        open_reader(url).verify()
+
+
 async def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     record = open_record(f"sqlite:///{tmp_path}/data/shadow.sqlite")
     await record.append(evaluated())
