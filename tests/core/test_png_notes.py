@@ -1,6 +1,5 @@
 """Chunks beside the pixels of a PNG: texts, colour profiles, the palette."""
 
-import struct
 import zlib
 from typing import Any
 
@@ -11,6 +10,7 @@ from PIL import Image, PngImagePlugin
 from service.core.errors import DamagedFile
 from service.core.intake import read_radiograph
 from tests.support.radiographs import chest_levels, picture_bytes, png_bytes
+from tests.support.raster_catalogue import chunk
 
 LEVELS = chest_levels(96, 80, bits=16)
 LEVELS_8 = chest_levels(96, 80, bits=8).astype(np.uint8)
@@ -20,17 +20,12 @@ EXIF_TURNED = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\
 LONG_TEXT = zlib.compress(bytes(3_000_000))
 
 
-def _chunk(kind: bytes, payload: bytes) -> bytes:
-    check = struct.pack(">I", zlib.crc32(kind + payload))
-    return struct.pack(">I", len(payload)) + kind + payload + check
-
-
 @pytest.mark.parametrize(
     "note",
     [
-        _chunk(b"zTXt", b"comment\0\0" + LONG_TEXT),
-        _chunk(b"iTXt", b"comment\0\1\0\0\0" + LONG_TEXT),
-        _chunk(b"iCCP", b"profile\0\0" + LONG_TEXT),
+        chunk(b"zTXt", b"comment\0\0" + LONG_TEXT),
+        chunk(b"iTXt", b"comment\0\1\0\0\0" + LONG_TEXT),
+        chunk(b"iCCP", b"profile\0\0" + LONG_TEXT),
     ],
     ids=["text", "international text", "colour profile"],
 )
@@ -52,7 +47,7 @@ def test_many_colour_profiles_are_not_inflated(monkeypatch: pytest.MonkeyPatch) 
     )
     body = png_bytes(GREY_RGB)
 
-    read = read_radiograph(body[:33] + _chunk(b"iCCP", b"profile\0\0" + LONG_TEXT) * 9 + body[33:])
+    read = read_radiograph(body[:33] + chunk(b"iCCP", b"profile\0\0" + LONG_TEXT) * 9 + body[33:])
 
     np.testing.assert_array_equal(read.grey, WIDE)
 
@@ -61,7 +56,7 @@ def test_many_colour_profiles_are_not_inflated(monkeypatch: pytest.MonkeyPatch) 
 def test_orientation_in_a_text_of_a_png_is_followed(kind: bytes) -> None:
     told = f"\nexif\n{len(EXIF_TURNED):8}\n{EXIF_TURNED.hex()}\n".encode()
     content = told if kind == b"tEXt" else b"\0" + zlib.compress(told)
-    note = _chunk(kind, b"Raw profile type exif\0" + content)
+    note = chunk(kind, b"Raw profile type exif\0" + content)
     body = png_bytes(LEVELS_8)
 
     read = read_radiograph(body[:33] + note + body[33:])
@@ -78,7 +73,7 @@ def test_png_whose_palette_lacks_colours_is_damaged_and_not_scored(colours: int)
     start, end = body.index(b"PLTE") - 4, body.index(b"PLTE") + 4 + 768 + 4
     ramp = bytes(level for level in range(colours) for _ in range(3))
 
-    shorter = body[:start] + (_chunk(b"PLTE", ramp) if colours else b"") + body[end:]
+    shorter = body[:start] + (chunk(b"PLTE", ramp) if colours else b"") + body[end:]
 
     np.testing.assert_array_equal(read_radiograph(body).grey, WIDE)
     with pytest.raises(DamagedFile):

@@ -1,7 +1,5 @@
 """PNG and JPEG: every mode is read right or refused with a code."""
 
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from service.core.errors import (
 )
 from service.core.intake import read_radiograph
 from tests.support.radiographs import chest_levels, jpeg_bytes, picture_bytes, png_bytes
+from tests.support.raster_catalogue import chunk, raw_png
 
 LEVELS = chest_levels(96, 80, bits=16)
 LEVELS_8 = chest_levels(96, 80, bits=8).astype(np.uint8)
@@ -170,28 +169,15 @@ def test_picture_that_is_not_turned_is_not_called_so(orientation: int) -> None:
 
 
 def test_png_bomb_is_refused_by_its_header() -> None:
-    def chunk(kind: bytes, payload: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + payload))
-        return struct.pack(">I", len(payload)) + kind + payload + check
-
-    header = struct.pack(">IIBBBBB", 65535, 65535, 8, 0, 0, 0, 0)
-    body = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))
-
     with pytest.raises(ImageTooLarge):
-        read_radiograph(body + chunk(b"IEND", b""))
+        read_radiograph(raw_png(65535, 65535, bytes(99)))
 
 
 def _png_with_rows(levels: Any, rows: int) -> bytes:
     """A well-formed file, checksums and all, whose pixel stream ends after some rows."""
     height, width = levels.shape
     lines = b"".join(b"\0" + levels[row].astype(">u2").tobytes() for row in range(rows))
-    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
-    chunks = (
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    return raw_png(width, height, lines)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 48, 95])
@@ -205,11 +191,6 @@ def test_picture_with_a_black_last_row_is_whole() -> None:
     levels[-8:] = 0
 
     assert np.array_equal(read_radiograph(_png_with_rows(levels, 96)).grey, levels)
-
-
-def _chunk(kind: bytes, payload: bytes, *, damage: int = 0) -> bytes:
-    check = struct.pack(">I", zlib.crc32(kind + payload) ^ damage)
-    return struct.pack(">I", len(payload)) + kind + payload + check
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA", "P"])
@@ -228,14 +209,14 @@ def test_png_of_more_chunks_than_any_encoder_writes_is_refused_before_each_is_lo
     body = png_bytes(LEVELS_8)
 
     with pytest.raises(DamagedFile, match="more than 100000 chunks"):
-        read_radiograph(body[:33] + _chunk(b"abCd", b"") * 100_000 + body[33:])
+        read_radiograph(body[:33] + chunk(b"abCd", b"") * 100_000 + body[33:])
 
 
 @pytest.mark.parametrize("exif", [b"", b"Exif", b"no exif at all"])
 def test_sound_png_whose_exif_cannot_be_read_is_read_as_it_is_stored(exif: bytes) -> None:
     body = png_bytes(LEVELS_8)
 
-    read = read_radiograph(body[:33] + _chunk(b"eXIf", exif) + body[33:])
+    read = read_radiograph(body[:33] + chunk(b"eXIf", exif) + body[33:])
 
     assert np.array_equal(read.grey, WIDE)
     assert {caution.code for caution in read.cautions} == {"NO_METADATA"}
