@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.appearance import LEAST_LIKENESS, Polarity, compare, polarity_of, thin, turn_of
+from service.core.borders import recorded_box
 from service.core.errors import NotEvaluated
 from service.core.folding import fold
 from service.core.percentiles import percentiles
@@ -91,9 +92,9 @@ def check_scope(radiograph: Radiograph, intended_use: IntendedUse) -> tuple[Caut
     """
     context = radiograph.dicom
     cautions = () if context is None else check_tags(context, intended_use)
-    _check_shape(radiograph.grey)
     thin_grey = thin(radiograph.grey)
     thin_padding = None if radiograph.padding is None else thin(radiograph.padding)
+    _check_shape(thin_grey, thin_padding)
     likenesses = compare(thin_grey, thin_padding)
     cautions += _check_content(thin_grey, thin_padding, float(np.abs(likenesses).max()))
     turn = _check_turn(turn_of(likenesses), context)
@@ -177,8 +178,10 @@ def _check_annotation(context: DicomContext) -> tuple[Caution, ...]:
     return (Caution("BURNED_IN_ANNOTATION", "text is burned into the pixels; it may hold names"),)
 
 
-def _check_shape(grey: Grey) -> None:
-    shorter, longer = sorted(grey.shape)
+def _check_shape(grey: Grey, padding: NDArray[np.bool_] | None) -> None:
+    """Padding has no part in it."""
+    shown = grey if padding is None else grey[recorded_box(padding)]
+    shorter, longer = sorted(shown.shape)
     if longer > MOST_ELONGATED_RATIO * shorter:
         raise NotEvaluated("NOT_A_CHEST", "one side is more than four times as long as the other")
 

@@ -9,7 +9,7 @@ from tests.support.fake_pacs import FakePacs, Reply, always, name_of, open_fake_
 from tests.support.inlet import open_way
 from tests.support.radiographs import sentinel_dicom_bytes
 
-GOOD, DAMAGED, BROKEN = map(name_of, range(1, 4))
+GOOD, DAMAGED, BROKEN, LATER = map(name_of, range(1, 5))
 
 
 @pytest.fixture
@@ -36,10 +36,12 @@ async def test_no_identifying_value_is_kept_or_told(
     pacs.rules.append(always(f"{BROKEN}/simplified-tags", Reply(tags)))
 
     async with open_way(pacs, tiny_store, start="beginning", max_tries=2) as way:
-        await way.settled(answered=1, dead=2)
+        await way.event("pacs.instance_postponed")
+        pacs.store(LATER, body)  # nothing is held against one while no file is given
+        await way.settled(answered=2, dead=2)
 
     told = way.log.getvalue() + way.metrics
     kept = written(tmp_path)
     assert [one for one in sentinels if one in told or one.encode() in kept] == []
-    assert [one for one in (GOOD, DAMAGED, BROKEN) if one in told] == []
+    assert [one for one in (GOOD, DAMAGED, BROKEN, LATER) if one in told] == []
     assert "pacs.radiograph_completed" in way.events()

@@ -22,6 +22,10 @@ CUT_TABLES = """() => [...document.querySelectorAll(".scroll")]
   .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.ariaLabel)"""
 
 
+TURNED = """() => Promise.allSettled(document.getAnimations()
+  .filter((one) => one instanceof CSSTransition).map((one) => one.finished))"""
+
+
 class Visit:
     """A page, and what it asked for outside the service or said on the console."""
 
@@ -45,6 +49,7 @@ class Visit:
         width, height, scheme = VIEWS[view]
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(color_scheme=scheme)
+        self.page.evaluate(TURNED)
 
     def serious_faults(self, *rules: str) -> list[Any]:
         """What axe-core calls serious or critical, by all of its rules or by these."""
