@@ -63,7 +63,8 @@ anatomy. Lowest of the same 1,500: 0.75."""
 
 MOST_ELONGATED_RATIO = 4.0
 """Longer side over the shorter one. 9,699 radiographs of six collections reach 3.2, in pictures
-that were cut to the lungs of children; a longer one is stretched to a square beyond recognition."""
+that were cut to the lungs of children (by hand, from their manifest); a longer one is stretched
+to a square beyond recognition."""
 
 _STRUCTURE_SIDE = 32
 
